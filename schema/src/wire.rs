@@ -1,0 +1,166 @@
+//! The documents of the protocol besides the envelope, as client and service exchange them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Extension, Object};
+
+/// The body of every answer that is not a success.
+///
+/// `code` is stable and for programs; `message` is for the caller and says what to do. Texts of
+/// the service's insides never appear here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WireError {
+    /// Stable name of the error, in `snake_case`.
+    pub code: String,
+    /// What failed and what to do about it.
+    pub message: String,
+    /// Where in the request, for programs: collection, row, field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Object>,
+}
+
+/// `GET /v2/databases`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Databases {
+    /// The databases of the tenant; one in practice.
+    pub databases: Vec<Database>,
+}
+
+/// State of a tenant's database.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Database {
+    /// Name of the database.
+    #[serde(default)]
+    pub name: String,
+    /// Name of the graph in it; empty when the graph was not made yet.
+    #[serde(default)]
+    pub graph_name: String,
+    /// Whether imports can begin.
+    #[serde(default)]
+    pub is_ready: bool,
+    /// Collections that the model has and the database lacks.
+    #[serde(default)]
+    pub missing_collections: Vec<String>,
+    /// Collections whose indexes are not there yet.
+    #[serde(default)]
+    pub collections_without_indexes: Vec<String>,
+    /// Collections that are there.
+    #[serde(default)]
+    pub collections: Vec<String>,
+}
+
+/// The answer to calls that start a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStarted {
+    /// Name of the job, for `GET /v2/jobstatus/{id}`.
+    pub job_id: String,
+}
+
+/// `GET /v2/jobstatus/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// How far the job is.
+    pub status: JobState,
+    /// Name of the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobState {
+    /// Still at work.
+    #[serde(rename = "INPROGRESS")]
+    InProgress,
+    /// Done.
+    #[serde(rename = "COMPLETE")]
+    Complete,
+    /// Failed.
+    #[serde(rename = "ERROR")]
+    Error,
+}
+
+/// The answer to `POST /v2/imports`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportStarted {
+    /// Name of the import, for `GET /v2/importstatus`.
+    pub id: String,
+    /// How far it is, in the service's words.
+    #[serde(default)]
+    pub status: String,
+}
+
+/// `GET /v2/importstatus`. An id in neither list is done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ImportStatus {
+    /// Imports that failed.
+    pub error_imports: Vec<ImportFailure>,
+    /// Imports that are still at work.
+    pub incomplete_imports: Vec<ImportReference>,
+}
+
+/// An import that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportFailure {
+    /// Name of the import.
+    pub id: String,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: String,
+    /// The HTTP status that fits the failure.
+    #[serde(rename = "statusCode", default)]
+    pub status_code: u16,
+}
+
+/// An import by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportReference {
+    /// Name of the import.
+    pub id: String,
+}
+
+/// `GET /v3/importSchema`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImportSchemaDocument {
+    /// Version of the schema format.
+    #[serde(default)]
+    pub version: String,
+    /// JSON schema of the envelope.
+    pub schema: serde_json::Value,
+}
+
+/// `GET /v3/carSchema` without a key.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Extensions {
+    /// All extensions of the tenant.
+    pub schemas: Vec<Extension>,
+}
+
+/// What a service can do beyond the old protocol, told by `GET /v3/health`.
+///
+/// A service that does not tell has none of it; every field is then false.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Features {
+    /// An envelope may name its scope, and closing a session sweeps the scopes given.
+    pub scopes: bool,
+    /// Content hashes can be asked, so that unchanged rows need not be sent.
+    pub content_hashes: bool,
+}
+
+/// `GET /v3/health`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok` when calls are answered.
+    #[serde(default)]
+    pub status: String,
+    /// Version of the service.
+    #[serde(default)]
+    pub version: String,
+    /// What the service can do beyond the old protocol.
+    #[serde(default)]
+    pub features: Features,
+}
