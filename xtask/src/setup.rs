@@ -15,7 +15,7 @@ pub fn setup(place: &Place, only_check: bool) -> Result<()> {
     let mut missing = Vec::new();
     for tool in TOOLS {
         if !only_check {
-            talk(format!("setup: {} (for {})", tool.name, tool.purpose));
+            talk(format!("setup: {}, for {}", tool.name, tool.purpose));
             if let Err(error) = install(tool, place) {
                 talk(format!("  {error:#}"));
             }

