@@ -1,1 +1,12 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod http;
+pub mod model;
+mod populate;
+mod server;
+mod store;
+
+pub use self::error::Error;
+pub use self::populate::{Populated, populate};
+pub use self::server::{Options, Server, router};

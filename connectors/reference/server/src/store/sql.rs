@@ -1,0 +1,435 @@
+//! The SQL text of every statement, made once from the model.
+//!
+//! Objects leave SQLite as finished JSON: one statement per chunk builds the objects with all
+//! their links, so the number of statements does not depend on the number of objects.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use crate::model::{COLLECTIONS, Collection, Field, Kind, Relation};
+
+/// Change kinds as stored in `changes.kind`.
+pub(crate) const CREATED: i64 = 1;
+const UPDATED: i64 = 2;
+const DELETED: i64 = 3;
+const LINKED: i64 = 4;
+pub(crate) const UNLINKED: i64 = 5;
+
+/// Statements of one relation. Parameters are described at each field.
+#[derive(Debug)]
+pub(crate) struct RelationSql {
+    /// `?1` JSON list of pks: one that does not exist in the target collection, or no row.
+    pub(crate) dangling: String,
+    /// `?1` owner, `?2` JSON list of pks: deletes the links that are not in the list.
+    pub(crate) unlink_others: String,
+    /// `?1` owner, `?2` JSON list of pks: adds the missing links.
+    pub(crate) link: String,
+    /// `?1` address base, `?2` and `?3` window (exclusive, inclusive), `?4` start of the delta.
+    pub(crate) removed: String,
+}
+
+/// Statements of one collection.
+#[derive(Debug)]
+pub(crate) struct CollectionSql {
+    /// `?1` base, `?2` after, `?3` limit: `(json list without brackets, last pk)`.
+    pub(crate) chunk: String,
+    /// As `chunk`, with `?4` = JSON list of the wanted pks.
+    pub(crate) chunk_of: String,
+    /// `?1` base, `?2` pk.
+    pub(crate) one: String,
+    /// `?1` after, `?2` limit: `(last pk of the page, whether more follow)`.
+    pub(crate) page_end: String,
+    /// Number of objects.
+    pub(crate) count: String,
+    /// `?1` pk or null, then one parameter per field.
+    pub(crate) insert: String,
+    /// `?1` pk, then two parameters per field: whether to set it, and its value.
+    pub(crate) update: String,
+    /// `?1` pk.
+    pub(crate) delete: String,
+    /// `?1` pk.
+    pub(crate) exists: String,
+    /// `?1` base, `?2`, `?3` window, `?4` start of the delta.
+    pub(crate) updates: String,
+    /// `?2`, `?3` window, `?4` start of the delta.
+    pub(crate) deletions: String,
+    pub(crate) relations: Vec<RelationSql>,
+}
+
+static SQL: LazyLock<Vec<CollectionSql>> =
+    LazyLock::new(|| COLLECTIONS.iter().map(CollectionSql::new).collect());
+
+/// The statements of `collection`; `None` never happens for a collection of the model.
+pub(crate) fn of(collection: &Collection) -> Option<&'static CollectionSql> {
+    SQL.get(collection.index())
+}
+
+fn target(relation: &Relation) -> &'static Collection {
+    // The model test proves that every target exists.
+    crate::model::collection(relation.target).unwrap_or(&COLLECTIONS[0])
+}
+
+fn field_json(field: &Field) -> String {
+    let name = field.name;
+    match field.kind {
+        Kind::Boolean => {
+            format!("'{name}', json(CASE t.{name} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END)")
+        }
+        Kind::Text | Kind::Integer { .. } | Kind::Number => format!("'{name}', t.{name}"),
+    }
+}
+
+fn object_json(c: &Collection) -> String {
+    let mut parts = vec![
+        "'pk', t.pk".to_owned(),
+        format!("'url', ?1 || '/{}/' || t.pk || '/'", c.name),
+    ];
+    parts.extend(c.fields.iter().map(field_json));
+    for relation in c.relations {
+        let table = c.link_table(relation);
+        let address = format!("?1 || '/{}/' || l.target || '/'", relation.target);
+        let value = if relation.single {
+            format!("(SELECT {address} FROM {table} l WHERE l.owner = t.pk)")
+        } else {
+            format!("(SELECT json_group_array({address}) FROM {table} l WHERE l.owner = t.pk)")
+        };
+        parts.push(format!("'{}', {value}", relation.name));
+    }
+    format!("json_object({})", parts.join(", "))
+}
+
+/// Joins a change to the object that has its key now.
+fn same_key(c: &Collection, alias: &str, change: &str) -> String {
+    match c.key {
+        crate::model::Key::Pk => format!("{alias}.pk = CAST({change} AS INTEGER)"),
+        crate::model::Key::Field(name) => format!("{alias}.{name} = {change}"),
+    }
+}
+
+/// The change is in the window and the first one since `?4` for its object.
+fn first_of_object(c: &Collection) -> String {
+    format!(
+        "c.seq > ?2 AND c.seq <= ?3 AND c.collection = '{}' AND NOT EXISTS (SELECT 1 FROM \
+         changes p WHERE p.collection = c.collection AND p.key = c.key AND p.seq > ?4 AND p.seq < \
+         c.seq)",
+        c.name
+    )
+}
+
+impl CollectionSql {
+    fn new(c: &Collection) -> Self {
+        let name = c.name;
+        let object = object_json(c);
+        let columns: Vec<&str> = c.fields.iter().map(|f| f.name).collect();
+        let values: Vec<String> = (2..columns.len() + 2).map(|n| format!("?{n}")).collect();
+        let sets: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let flag = at * 2 + 2;
+                let value = flag + 1;
+                format!("{column} = CASE WHEN ?{flag} THEN ?{value} ELSE {column} END")
+            })
+            .collect();
+        let chunk = |filter: &str| {
+            format!(
+                "SELECT group_concat(j, ',') AS list, max(pk) AS last FROM (SELECT t.pk AS pk, \
+                 {object} AS j FROM {name} t WHERE t.pk > ?2{filter} ORDER BY t.pk LIMIT ?3)"
+            )
+        };
+        let first = first_of_object(c);
+        Self {
+            chunk: chunk(""),
+            chunk_of: chunk(" AND t.pk IN (SELECT value FROM json_each(?4))"),
+            one: format!("SELECT {object} AS j FROM {name} t WHERE t.pk = ?2"),
+            page_end: format!(
+                "SELECT last, EXISTS (SELECT 1 FROM {name} WHERE pk > last) AS more FROM (SELECT \
+                 max(pk) AS last FROM (SELECT pk FROM {name} WHERE pk > ?1 ORDER BY pk LIMIT ?2))"
+            ),
+            count: format!("SELECT count(*) FROM {name}"),
+            insert: format!(
+                "INSERT INTO {name} (pk, {}) VALUES (?1, {})",
+                columns.join(", "),
+                values.join(", ")
+            ),
+            update: format!("UPDATE {name} SET {} WHERE pk = ?1", sets.join(", ")),
+            delete: format!("DELETE FROM {name} WHERE pk = ?1"),
+            exists: format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE pk = ?1)"),
+            updates: format!(
+                "SELECT group_concat(j, ',') AS list FROM (SELECT {object} AS j FROM changes c \
+                 JOIN {name} t ON {} WHERE {first} ORDER BY c.seq)",
+                same_key(c, "t", "c.key")
+            ),
+            deletions: format!(
+                "SELECT group_concat(json_object('pk', c.pk, 'key', c.key), ',') AS list FROM \
+                 changes c WHERE {first} AND c.kind <> {CREATED} AND NOT EXISTS (SELECT 1 FROM \
+                 {name} t WHERE {})",
+                same_key(c, "t", "c.key")
+            ),
+            relations: c.relations.iter().map(|r| RelationSql::new(c, r)).collect(),
+        }
+    }
+}
+
+impl RelationSql {
+    fn new(c: &Collection, relation: &Relation) -> Self {
+        let owner = c.name;
+        let field = relation.name;
+        let table = c.link_table(relation);
+        let target = target(relation);
+        let to = target.name;
+        Self {
+            dangling: format!(
+                "SELECT value FROM json_each(?1) WHERE value NOT IN (SELECT pk FROM {to}) LIMIT 1"
+            ),
+            unlink_others: format!(
+                "DELETE FROM {table} WHERE owner = ?1 AND target NOT IN (SELECT value FROM \
+                 json_each(?2))"
+            ),
+            link: format!(
+                "INSERT OR IGNORE INTO {table} (owner, target) SELECT ?1, value FROM json_each(?2)"
+            ),
+            removed: format!(
+                "SELECT group_concat(json_object('collection', '{owner}', 'pk', o.pk, 'key', \
+                 CAST(o.{} AS TEXT), 'url', ?1 || '/{owner}/' || o.pk || '/', 'field', \
+                 '{field}', 'target_collection', '{to}', 'target_pk', t.pk, 'target_key', \
+                 CAST(t.{} AS TEXT), 'target', ?1 || '/{to}/' || t.pk || '/'), ',') AS list FROM \
+                 changes c JOIN {owner} o ON {} JOIN {to} t ON {} WHERE c.seq > ?2 AND c.seq <= \
+                 ?3 AND c.collection = '{owner}' AND c.field = '{field}' AND c.kind = {UNLINKED} \
+                 AND NOT EXISTS (SELECT 1 FROM changes p WHERE p.collection = c.collection AND \
+                 p.key = c.key AND p.field = c.field AND p.target_key = c.target_key AND p.seq > \
+                 ?4 AND p.seq < c.seq) AND NOT EXISTS (SELECT 1 FROM {table} l WHERE l.owner = \
+                 o.pk AND l.target = t.pk)",
+                c.key_column(),
+                target.key_column(),
+                same_key(c, "o", "c.key"),
+                same_key(target, "t", "c.target_key"),
+            ),
+        }
+    }
+}
+
+/// The statements that create an empty database.
+pub(crate) fn create_all() -> String {
+    let mut sql = String::from(
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE changes (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  collection TEXT NOT NULL,
+  pk INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  field TEXT,
+  target_pk INTEGER,
+  target_key TEXT
+);
+CREATE INDEX changes_by_object ON changes (collection, key, seq);
+CREATE INDEX changes_by_link ON changes (collection, key, field, target_key, seq)
+  WHERE field IS NOT NULL;
+CREATE TABLE inventory (
+  machine TEXT NOT NULL,
+  collection TEXT NOT NULL,
+  pk INTEGER NOT NULL,
+  PRIMARY KEY (machine, collection, pk)
+) WITHOUT ROWID;
+",
+    );
+    for c in &COLLECTIONS {
+        let columns: Vec<String> = c.fields.iter().map(|f| column(c, f)).collect();
+        // Writing into a String cannot fail.
+        let _: Result<(), std::fmt::Error> = writeln!(
+            sql,
+            "CREATE TABLE {} (pk INTEGER PRIMARY KEY AUTOINCREMENT, {});",
+            c.name,
+            columns.join(", ")
+        );
+        for relation in c.relations {
+            let table = c.link_table(relation);
+            let key = if relation.single {
+                "owner"
+            } else {
+                "owner, target"
+            };
+            let _: Result<(), std::fmt::Error> = writeln!(
+                sql,
+                "CREATE TABLE {table} (owner INTEGER NOT NULL REFERENCES {} (pk), target INTEGER \
+                 NOT NULL REFERENCES {} (pk), PRIMARY KEY ({key})) WITHOUT ROWID;",
+                c.name, relation.target
+            );
+        }
+    }
+    sql + &create_indexes() + &create_triggers()
+}
+
+fn column(c: &Collection, field: &Field) -> String {
+    let kind = match field.kind {
+        Kind::Text => "TEXT",
+        Kind::Integer { .. } | Kind::Boolean => "INTEGER",
+        Kind::Number => "REAL",
+    };
+    let required = if field.required { " NOT NULL" } else { "" };
+    let unique = if c.key_column() == field.name {
+        " UNIQUE"
+    } else {
+        ""
+    };
+    format!("{} {kind}{required}{unique}", field.name)
+}
+
+fn link_tables() -> impl Iterator<Item = (&'static Collection, &'static Relation, String)> {
+    COLLECTIONS
+        .iter()
+        .flat_map(|c| c.relations.iter().map(move |r| (c, r, c.link_table(r))))
+}
+
+/// Indexes that a bulk load leaves for last.
+pub(crate) fn create_indexes() -> String {
+    link_tables()
+        .map(|(_, _, table)| format!("CREATE INDEX {table}__back ON {table} (target, owner);\n"))
+        .collect()
+}
+
+/// Undoes [`create_indexes`].
+pub(crate) fn drop_indexes() -> String {
+    link_tables()
+        .map(|(_, _, table)| format!("DROP INDEX {table}__back;\n"))
+        .collect()
+}
+
+/// The triggers that write the change log: whoever changes a row, the log row is in the same
+/// transaction.
+pub(crate) fn create_triggers() -> String {
+    COLLECTIONS
+        .iter()
+        .map(object_triggers)
+        .chain(link_tables().map(|(c, r, _)| link_triggers(c, r)))
+        .collect()
+}
+
+/// Undoes [`create_triggers`].
+pub(crate) fn drop_triggers() -> String {
+    let objects = COLLECTIONS.iter().flat_map(|c| {
+        ["created", "updated", "unlinked", "deleted"]
+            .map(|what| format!("DROP TRIGGER {}__{what};\n", c.name))
+    });
+    let links = link_tables().flat_map(|(_, _, t)| {
+        ["linked", "unlinked"].map(|what| format!("DROP TRIGGER {t}__{what};\n"))
+    });
+    objects.chain(links).collect()
+}
+
+fn object_triggers(c: &Collection) -> String {
+    let name = c.name;
+    let key = c.key_column();
+    let changed: Vec<String> = c
+        .fields
+        .iter()
+        .map(|f| format!("OLD.{0} IS NOT NEW.{0}", f.name))
+        .collect();
+    let log = "INSERT INTO changes (collection, pk, key, kind)";
+    let mut updated = format!(
+        "{log} SELECT '{name}', NEW.pk, NEW.{key}, {UPDATED} WHERE OLD.{key} IS NEW.{key};\n  \
+         {log} SELECT '{name}', OLD.pk, OLD.{key}, {DELETED} WHERE OLD.{key} IS NOT NEW.{key};\n  \
+         {log} SELECT '{name}', NEW.pk, NEW.{key}, {CREATED} WHERE OLD.{key} IS NOT NEW.{key};"
+    );
+    if c.key != crate::model::Key::Pk {
+        for (owner, relation, table) in link_tables() {
+            if owner.name == name {
+                updated.push_str(&moved_owner(owner, relation, &table));
+            } else if relation.target == name {
+                updated.push_str(&moved_target(owner, relation, &table, key));
+            }
+        }
+    }
+    for (owner, relation, table) in link_tables() {
+        if relation.embedded && relation.target == name {
+            updated.push_str(&format!(
+                "\n  {log} SELECT '{0}', o.pk, o.{1}, {UPDATED} FROM {table} l JOIN {0} o ON o.pk = \
+                 l.owner WHERE l.target = NEW.pk;",
+                owner.name,
+                owner.key_column()
+            ));
+        }
+    }
+    let unlink: String = link_tables()
+        .filter_map(|(owner, relation, table)| {
+            if owner.name == name {
+                Some(format!("  DELETE FROM {table} WHERE owner = OLD.pk;\n"))
+            } else if relation.target == name {
+                Some(format!("  DELETE FROM {table} WHERE target = OLD.pk;\n"))
+            } else {
+                None
+            }
+        })
+        .collect();
+    format!(
+        "CREATE TRIGGER {name}__created AFTER INSERT ON {name} BEGIN
+  {log} VALUES ('{name}', NEW.pk, NEW.{key}, {CREATED});
+END;
+CREATE TRIGGER {name}__updated AFTER UPDATE ON {name} WHEN {} BEGIN
+  {updated}
+END;
+CREATE TRIGGER {name}__unlinked BEFORE DELETE ON {name} BEGIN
+  SELECT 1;
+{unlink}END;
+CREATE TRIGGER {name}__deleted AFTER DELETE ON {name} BEGIN
+  {log} VALUES ('{name}', OLD.pk, OLD.{key}, {DELETED});
+END;
+",
+        changed.join(" OR "),
+    )
+}
+
+const LOG_LINK: &str =
+    "INSERT INTO changes (collection, pk, key, kind, field, target_pk, target_key)";
+
+/// When the key of an owner changes, its links end under the old key and begin under the new.
+fn moved_owner(owner: &Collection, relation: &Relation, table: &str) -> String {
+    let (name, key) = (owner.name, owner.key_column());
+    let (to, to_key) = (relation.target, target(relation).key_column());
+    [("OLD", UNLINKED), ("NEW", LINKED)]
+        .map(|(side, kind)| {
+            format!(
+                "\n  {LOG_LINK} SELECT '{name}', NEW.pk, {side}.{key}, {kind}, '{}', t.pk, \
+                 t.{to_key} FROM {table} l JOIN {to} t ON t.pk = l.target WHERE l.owner = NEW.pk \
+                 AND OLD.{key} IS NOT NEW.{key};",
+                relation.name
+            )
+        })
+        .concat()
+}
+
+/// The same for the key of a target.
+fn moved_target(owner: &Collection, relation: &Relation, table: &str, key: &str) -> String {
+    let (name, owner_key) = (owner.name, owner.key_column());
+    [("OLD", UNLINKED), ("NEW", LINKED)]
+        .map(|(side, kind)| {
+            format!(
+                "\n  {LOG_LINK} SELECT '{name}', o.pk, o.{owner_key}, {kind}, '{}', NEW.pk, \
+                 {side}.{key} FROM {table} l JOIN {name} o ON o.pk = l.owner WHERE l.target = \
+                 NEW.pk AND OLD.{key} IS NOT NEW.{key};",
+                relation.name
+            )
+        })
+        .concat()
+}
+
+fn link_triggers(c: &Collection, relation: &Relation) -> String {
+    let (name, key, field) = (c.name, c.key_column(), relation.name);
+    let (to, to_key) = (relation.target, target(relation).key_column());
+    let table = c.link_table(relation);
+    [
+        ("linked", "INSERT", "NEW", LINKED),
+        ("unlinked", "DELETE", "OLD", UNLINKED),
+    ]
+    .map(|(what, event, row, kind)| {
+        format!(
+            "CREATE TRIGGER {table}__{what} AFTER {event} ON {table} BEGIN
+  {LOG_LINK} SELECT '{name}', o.pk, o.{key}, {kind}, '{field}', t.pk, t.{to_key}
+    FROM {name} o, {to} t WHERE o.pk = {row}.owner AND t.pk = {row}.target;
+END;
+"
+        )
+    })
+    .concat()
+}
