@@ -16,6 +16,9 @@ use crate::place::Place;
 use crate::say::{result, talk};
 use crate::tools::Tool;
 
+/// What to do about what is missing.
+const SETUP: &str = "which `cargo xtask setup` installs";
+
 /// One named check.
 #[derive(Debug)]
 pub struct Step {
@@ -63,7 +66,7 @@ struct Row {
     step: &'static str,
     verdict: Verdict,
     took: Duration,
-    notes: Vec<String>,
+    note: String,
 }
 
 /// Runs the chosen steps of `steps` and prints the summary.
@@ -88,7 +91,7 @@ pub fn test(place: &Place, steps: &[Step], choice: &Choice) -> Result<()> {
     conclude(&rows, tests)
 }
 
-/// Prints the steps and what each needs.
+/// Prints the names of the steps and what each checks.
 pub fn list() {
     for step in STEPS {
         result(format!("{:<12} {}", step.name, step.about));
@@ -104,49 +107,29 @@ impl Choice {
 fn run_step(place: &Place, step: &Step) -> (Row, Option<TestCount>) {
     talk(format!("\n=== {}: {}", step.name, step.about));
     let start = Instant::now();
-    let mut notes = Vec::new();
-    let mut tests = None;
-
-    let needs = missing(step.needs, place);
-    let mut verdict = if needs.is_empty() {
-        match (step.run)(place) {
-            Ok(Outcome::Passed) => Verdict::Passed,
-            Ok(Outcome::Tested(count)) => {
-                tests = Some(count);
-                notes.push(count.to_string());
-                // Cargo and nextest end with 0 for some ways of running nothing.
-                if count.failed == 0 {
-                    Verdict::Passed
-                } else {
-                    Verdict::Failed
-                }
-            }
-            Ok(Outcome::Skipped(why)) => {
-                notes.push(why);
-                Verdict::Skipped
-            }
-            Err(error) => {
-                notes.push(format!("{error:#}"));
-                Verdict::Failed
-            }
-        }
+    let missing_is = if place.ci {
+        Verdict::Failed
     } else {
-        notes.push(format!(
-            "without {}: `cargo xtask setup` installs it",
-            needs.join(", ")
-        ));
-        if place.ci {
-            Verdict::Failed
-        } else {
-            Verdict::Skipped
-        }
+        Verdict::Skipped
+    };
+    let needs = missing(step.needs, place);
+    let (mut verdict, mut note, tests) = if needs.is_empty() {
+        judge((step.run)(place))
+    } else {
+        (
+            missing_is,
+            format!("without {}, {SETUP}", needs.join(", ")),
+            None,
+        )
     };
     let wants = missing(step.wants, place);
     if !wants.is_empty() {
-        let wants = wants.join(", ");
-        notes.push(format!(
-            "tests that need {wants} skip themselves: `cargo xtask setup` installs it"
-        ));
+        let partly = format!("without what needs {}, {SETUP}", wants.join(", "));
+        note = [note, partly]
+            .into_iter()
+            .filter(|note| !note.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ");
         if place.ci {
             verdict = Verdict::Failed;
         }
@@ -155,34 +138,44 @@ fn run_step(place: &Place, step: &Step) -> (Row, Option<TestCount>) {
         step: step.name,
         verdict,
         took: start.elapsed(),
-        notes,
+        note,
     };
-    talk(format!(
-        "--- {}: {} in {}",
-        row.step,
-        row.verdict.word(),
-        seconds(row.took)
-    ));
-    for note in &row.notes {
-        talk(format!("    {note}"));
-    }
+    let (word, took) = (row.verdict.word(), seconds(row.took));
+    talk(format!("--- {}: {word} in {took}", row.step));
+    talk(&row.note);
     (row, tests)
 }
 
+/// What the end of a step means, with a note for the summary.
+fn judge(end: Result<Outcome>) -> (Verdict, String, Option<TestCount>) {
+    match end {
+        Ok(Outcome::Passed) => (Verdict::Passed, String::new(), None),
+        Ok(Outcome::Tested(count)) if count.failed == 0 => {
+            (Verdict::Passed, count.to_string(), Some(count))
+        }
+        Ok(Outcome::Tested(count)) => (Verdict::Failed, count.to_string(), Some(count)),
+        Ok(Outcome::Skipped(why)) => (Verdict::Skipped, why, None),
+        Err(error) => (Verdict::Failed, format!("{error:#}"), None),
+    }
+}
+
 fn missing(tools: &[&'static str], place: &Place) -> Vec<&'static str> {
-    let there = |name: &&&str| Tool::named(name).is_some_and(|tool| tool.found(place).is_some());
-    tools.iter().filter(|name| !there(name)).copied().collect()
+    let mut missing = tools.to_vec();
+    missing.retain(|name| {
+        Tool::named(name)
+            .and_then(|tool| tool.found(place))
+            .is_none()
+    });
+    missing
 }
 
 fn conclude(rows: &[Row], tests: Option<TestCount>) -> Result<()> {
     result("\nstep         result       time");
     for row in rows {
         let (word, took) = (row.verdict.word(), seconds(row.took));
-        result(format!(
-            "{:<12} {word:<8} {took:>8}  {}",
-            row.step,
-            row.notes.join("; ")
-        ));
+        let note = row.note.lines().next().unwrap_or_default();
+        let line = format!("{:<12} {word:<8} {took:>8}  {note}", row.step);
+        result(line.trim_end());
     }
     let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
     let failed = count(Verdict::Failed);

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod checks;
+mod cli;
 mod new_connector;
 mod process;
 mod rules;
