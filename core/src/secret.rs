@@ -263,4 +263,43 @@ mod tests {
         assert_eq!(password["format"], "password");
         assert_eq!(password["writeOnly"], true);
     }
+
+    #[test]
+    fn a_command_line_takes_it_and_its_errors_do_not_quote_it() {
+        use clap::Parser;
+
+        #[derive(Debug, clap::Parser)]
+        struct Flags {
+            #[arg(long, env = "CAR_SECRET_TEST_UNSET", hide_env_values = true)]
+            password: Secret,
+        }
+
+        let flags = Flags::try_parse_from(["x", "--password", "hunter22"]).unwrap();
+        assert_eq!(flags.password.expose(), "hunter22");
+        assert!(!format!("{flags:?}").contains("hunter22"));
+        let error = Flags::try_parse_from(["x", "--password=hunter22", "--more"]).unwrap_err();
+        assert!(!error.to_string().contains("hunter22"), "{error}");
+    }
+
+    #[test]
+    fn yaml_gives_text_and_refuses_a_number_without_quoting_it() {
+        let settings: Settings = serde_yaml::from_str("user: ada\npassword: '0047'\n").unwrap();
+        assert_eq!(settings.password.expose(), "0047");
+        let settings: Settings =
+            serde_yaml::from_str("user: ada\npassword: |\n  a\n  b\n").unwrap();
+        assert_eq!(settings.password.expose(), "a\nb\n");
+        for value in [
+            "47114711",
+            "4711.4711",
+            "0x4711471",
+            "[4711, 4711]",
+            "{a: 4711}",
+        ] {
+            let yaml = format!("user: ada\npassword: {value}\n");
+            let error = serde_yaml::from_str::<Settings>(&yaml)
+                .unwrap_err()
+                .to_string();
+            assert!(!error.contains("4711") && error.contains("text"), "{error}");
+        }
+    }
 }

@@ -193,19 +193,6 @@ fn space_around_a_token_and_padding_in_a_key_do_not_count() {
 }
 
 #[test]
-fn an_rsa_key_without_its_primes_opens() {
-    let made = Made::kept();
-    let case = made.case("RSA-OAEP-256 A128GCM");
-    let mut key = made.keys[&case.key].clone();
-    for name in ["p", "q", "dp", "dq", "qi"] {
-        key.as_object_mut().unwrap().remove(name).unwrap();
-    }
-    let dir = folder(&key.to_string(), &[("PASSWORD", &case.token)]);
-    let secrets = SecretFiles::read(dir.path()).unwrap();
-    assert_eq!(secrets["PASSWORD"].expose(), case.text.as_deref().unwrap());
-}
-
-#[test]
 fn another_key_does_not_open() {
     let made = Made::kept();
     let mut other = Made::kept();
@@ -376,6 +363,7 @@ fn keys_that_cannot_be_used_say_why_without_quoting_them() {
         (without("p256", "crv"), KeyError::Missing { member: "crv" }),
         (without("p256", "d"), KeyError::PublicOnly),
         (without("rsa2048", "d"), KeyError::PublicOnly),
+        (without("rsa2048", "p"), KeyError::Missing { member: "p" }),
         (without("rsa2048", "q"), KeyError::Missing { member: "q" }),
         (
             with("oct256", "k", "hunter22 hunter22"),

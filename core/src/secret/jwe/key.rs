@@ -91,11 +91,9 @@ impl Jwk {
                 .then(|| BoxedUint::from_be_slice_vartime(&bytes))
                 .ok_or(KeyError::Invalid { kind: "RSA" })
         };
-        let primes = match (&self.p, &self.q) {
-            // Without them they are computed from the other three numbers.
-            (None, None) => Vec::new(),
-            (p, q) => vec![number("p", p.as_ref())?, number("q", q.as_ref())?],
-        };
+        // The primes are asked for, though they could be computed from the rest:
+        // the computation panics on numbers that do not fit together.
+        let primes = vec![number("p", self.p.as_ref())?, number("q", self.q.as_ref())?];
         RsaPrivateKey::from_components(
             BoxedUint::from_be_slice_vartime(&n),
             number("e", self.e.as_ref())?,

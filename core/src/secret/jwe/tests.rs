@@ -260,6 +260,77 @@ fn one_time_keys_off_the_curve_are_refused() {
 const ALGS: &str = "(dir|A128KW|A256KW|A192GCMKW|A256GCMKW|RSA-OAEP|RSA-OAEP-256|ECDH-ES|ECDH-ES\\+A256KW|PBES2-HS256\\+A128KW|[A-Z]{0,3})";
 const ENCS: &str = "(A128CBC-HS256|A192CBC-HS384|A256CBC-HS512|A128GCM|A192GCM|A256GCM|x)";
 
+/// An RSA key of these numbers, big-endian; without primes when there are none.
+fn rsa_key(n: &[u8], e: &[u8], d: &[u8], primes: Option<[&[u8]; 2]>) -> Result<Key, KeyError> {
+    let number = |bytes: &[u8]| Value::from(URL_SAFE_NO_PAD.encode(bytes));
+    let mut jwk = json!({ "kty": "RSA", "n": number(n), "e": number(e), "d": number(d) });
+    if let Some([p, q]) = primes {
+        jwk["p"] = number(p);
+        jwk["q"] = number(q);
+    }
+    Key::from_jwk(&jwk.to_string())
+}
+
+#[test]
+fn rsa_numbers_that_almost_fit_are_refused() {
+    const E: &[u8] = &[1, 0, 1];
+    // (2^1024 - 1)^2 = 2^2048 - 2^1025 + 1
+    let square_root = [0xff; 128];
+    let square = [[0xff; 127].as_slice(), &[0xfe], &[0; 127], &[1]].concat();
+    let [one, two, zero] = [[1_u8], [2], [0]];
+    for d in [&zero[..], &one, &two, E, &square_root, &square] {
+        for e in [&zero[..], &one, &two, &[3], E, &square_root] {
+            for primes in [
+                None,
+                Some([&square_root[..], &square_root[..]]),
+                Some([&square[..], &one[..]]),
+                Some([&one[..], &square[..]]),
+                Some([&zero[..], &zero[..]]),
+            ] {
+                assert!(rsa_key(&square, e, d, primes).is_err(), "e {e:?}, d {d:?}");
+            }
+        }
+    }
+}
+
+/// Multiplies two big-endian numbers.
+fn product(left: &[u8], right: &[u8]) -> Vec<u8> {
+    let mut digits = vec![0_u32; left.len() + right.len()];
+    for (i, l) in left.iter().rev().enumerate() {
+        for (j, r) in right.iter().rev().enumerate() {
+            digits[i + j] += u32::from(*l) * u32::from(*r);
+            digits[i + j + 1] += digits[i + j] >> 8;
+            digits[i + j] &= 0xff;
+        }
+    }
+    digits
+        .iter()
+        .rev()
+        .map(|digit| u8::try_from(*digit).unwrap())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn rsa_keys_of_random_numbers_are_refused(
+        p in proptest::collection::vec(any::<u8>(), 120..140),
+        q in proptest::collection::vec(any::<u8>(), 120..140),
+        e in prop_oneof![Just(vec![1, 0, 1]), proptest::collection::vec(any::<u8>(), 0..9)],
+        d in proptest::collection::vec(any::<u8>(), 0..300),
+        odd in any::<bool>(),
+    ) {
+        let [mut p, mut q] = [p, q];
+        if odd {
+            *p.last_mut().unwrap() |= 1;
+            *q.last_mut().unwrap() |= 1;
+        }
+        let n = product(&p, &q);
+        prop_assert!(rsa_key(&n, &e, &d, Some([&p, &q])).is_err());
+        prop_assert!(rsa_key(&n, &e, &d, Some([&q, &e])).is_err());
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_text_is_refused(text in any::<String>()) {
