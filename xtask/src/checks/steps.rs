@@ -90,7 +90,7 @@ fn fmt(place: &Place) -> Result<Outcome> {
 }
 
 fn clippy(place: &Place) -> Result<Outcome> {
-    let lints = ["--all-targets", "--", "-D", "warnings"];
+    let lints = ["--all-targets", "--keep-going", "--", "-D", "warnings"];
     run(
         place.cargo().arg("clippy").args(WHOLE).args(lints),
         BUILD_LIMIT,
@@ -101,7 +101,7 @@ fn clippy(place: &Place) -> Result<Outcome> {
 fn doc(place: &Place) -> Result<Outcome> {
     let mut command = place.cargo();
     command
-        .args(["doc", "--no-deps"])
+        .args(["doc", "--no-deps", "--keep-going"])
         .args(WHOLE)
         .env("RUSTDOCFLAGS", "-D warnings");
     run(&mut command, BUILD_LIMIT)?;
