@@ -118,10 +118,10 @@ fn tokens_that_jwcrypto_made_open() {
 )]
 fn tokens_that_jwcrypto_makes_now_open() {
     let Some(python) = std::env::var_os("CAR_TEST_PYTHON") else {
-        let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        let ci = std::env::var_os("CI").is_some_and(|ci| ci != "false" && ci != "0");
         assert!(
             !ci,
-            "CAR_TEST_PYTHON must name a Python with jwcrypto when CI=true"
+            "CAR_TEST_PYTHON must name a Python with jwcrypto in CI"
         );
         eprintln!("SKIPPED: set CAR_TEST_PYTHON to a Python that has jwcrypto");
         return;
