@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The connector framework: everything that connectors share.
+//!
+//! A connector implements [`connector::Connector`] and hands its type to [`cli::main`]; the
+//! engine in [`engine`] does the rest: it chooses between a full and an incremental import, reads
+//! pages, checks and sends rows, retires what is gone and keeps the save point.
+//!
+//! Data flows one way: source → client → map → [`handler`] → [`engine`] → CAR service
+//! ([`car`], behind the [layers](layer)).
+
+pub mod car;
+pub mod config;
+pub mod connector;
+pub mod engine;
+pub mod exit;
+pub mod failure;
+pub mod handler;
+pub mod http;
+pub mod layer;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod secret;
+
+pub use failure::{Effect, Failure, FailureKind, Retry};

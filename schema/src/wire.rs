@@ -149,6 +149,8 @@ pub struct Features {
     pub scopes: bool,
     /// Content hashes can be asked, so that unchanged rows need not be sent.
     pub content_hashes: bool,
+    /// `DELETE /v2/source/{source}/{edge}?from=&to=` retires an edge.
+    pub edge_deletion: bool,
 }
 
 /// `GET /v3/health`.

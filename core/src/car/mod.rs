@@ -1,0 +1,17 @@
+//! The client of the CAR service.
+//!
+//! [`CarCall`] is the one narrow thing that the layers decorate; [`CarClient`] puts the words of
+//! the protocol on top of it.
+
+mod address;
+mod call;
+mod client;
+mod http;
+mod stats;
+mod status;
+
+pub use address::BaseAddress;
+pub use call::{Answer, Call, CarCall, Method};
+pub use client::{CarClient, DatabaseState, Options, SourceState};
+pub use http::HttpCall;
+pub use stats::CallStats;

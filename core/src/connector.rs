@@ -1,0 +1,226 @@
+//! What an author implements, and what a connector declares it can do.
+//!
+//! An author supplies data; the engine owns order, paging, batching, retries, save points and
+//! deletion. Authors who know the Python framework find its classes again: `BaseApp` is
+//! [`Connector`], `BaseAssetServer` is [`AssetServer`], `BaseFullImport` is [`FullImport`],
+//! `BaseIncrementalImport` is [`IncrementalImport`], and `BaseDataHandler` is the engine's own
+//! [`DataHandler`](crate::handler::DataHandler), which nobody has to write any more.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use car_schema::Extension;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::record::Records;
+
+/// What a connector is, known without settings.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Name of the program and of the connector: `reference-connector`.
+    pub name: &'static str,
+    /// Version of the connector.
+    pub version: &'static str,
+    /// Name of the data source for people: `Reference Server`.
+    pub title: &'static str,
+    /// What the connector imports, in a sentence.
+    pub description: &'static str,
+    /// Address of the product behind the source, if it has one for all customers.
+    pub product_link: Option<&'static str>,
+    /// What it adds to the model.
+    pub extension: Option<Extension>,
+    /// Whether [`Connector::incremental_import`] gives something.
+    pub incremental: bool,
+}
+
+/// What the engine gives a connector when it opens it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Name of the source in the graph.
+    pub source: String,
+    /// Cancelled when the run has to end; long waits of a connector should watch it.
+    pub cancel: CancellationToken,
+}
+
+/// A connector: one data source, opened with its settings.
+#[async_trait]
+pub trait Connector: Sized + Send + Sync + 'static {
+    /// Its settings: one struct, each field documented, secrets of type
+    /// [`Secret`](crate::secret::Secret).
+    type Settings: Settings;
+
+    /// Says what the connector is.
+    fn about() -> About;
+
+    /// Makes the client of the data source. Does not talk to it yet.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParameter`](crate::failure::FailureKind::InvalidParameter) when settings that
+    /// are well-formed each do not fit together.
+    async fn open(settings: Self::Settings, context: Context) -> Result<Self, Failure>;
+
+    /// Returns the means to test the connection.
+    fn asset_server(&self) -> &dyn AssetServer;
+
+    /// Returns the means to read everything.
+    fn full_import(&self) -> &dyn FullImport;
+
+    /// Returns the means to read changes, if the source can tell them.
+    ///
+    /// Must agree with [`About::incremental`].
+    fn incremental_import(&self) -> Option<&dyn IncrementalImport> {
+        None
+    }
+}
+
+/// Settings of a connector: a struct with `clap::Args` and `schemars::JsonSchema` derived.
+///
+/// Each field has a documentation comment, a long flag and an environment variable. Its `Debug`
+/// must not show secrets, which fields of type [`Secret`](crate::secret::Secret) see to.
+pub trait Settings: clap::Args + schemars::JsonSchema + fmt::Debug + Send + Sync + 'static {}
+
+impl<T: clap::Args + schemars::JsonSchema + fmt::Debug + Send + Sync + 'static> Settings for T {}
+
+/// Reaches the data source.
+#[async_trait]
+pub trait AssetServer: Send + Sync {
+    /// Reaches the data source and authenticates, nothing else.
+    ///
+    /// # Errors
+    ///
+    /// A failure of one of the `Source…` kinds, so that the exit code tells an operator whether
+    /// the address, the credentials or the permissions are wrong.
+    async fn test_connection(&self) -> Result<(), Failure>;
+}
+
+/// Reads everything that the source has.
+#[async_trait]
+pub trait FullImport: Send + Sync {
+    /// Lists the scopes: the parts of the source that are read, and proved complete, on their
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// Any failure; the run then ends before anything is written.
+    async fn scopes(&self) -> Result<Vec<Scope>, Failure>;
+
+    /// Reads one page of a scope, the first one without a cursor.
+    ///
+    /// # Behaviour
+    ///
+    /// - May be called again with the same arguments, and then emits an equal graph.
+    /// - Is called for several scopes at a time, and for one scope page after page.
+    /// - A page without [`Page::next`] is the last: the scope has been read to its end. Whatever
+    ///   was not emitted by then counts as gone, so a source that cannot tell the end from a
+    ///   failure must fail.
+    ///
+    /// # Errors
+    ///
+    /// Any failure; those with a [`Retry`](crate::failure::Retry) other than `Never` are tried
+    /// again.
+    async fn fetch(&self, scope: &Scope, cursor: Option<&Cursor>) -> Result<Page, Failure>;
+}
+
+/// Reads what changed.
+#[async_trait]
+pub trait IncrementalImport: Send + Sync {
+    /// Names the present state of the source, or `None` when it has no state to name.
+    ///
+    /// Whatever changes after the call must be in a later delta from this state; it may be there
+    /// twice, but must not be missing.
+    ///
+    /// # Errors
+    ///
+    /// Any failure. It ends the run: a source that cannot answer is not one without a state.
+    async fn model_state(&self) -> Result<Option<ModelState>, Failure>;
+
+    /// Reads one page of what changed from one state to another, the first without a cursor.
+    ///
+    /// # Behaviour
+    ///
+    /// - Emits changed vertices and edges as a full import would, and a
+    ///   [`Deletion`](crate::record::Deletion) for each thing that is gone.
+    /// - Applying a delta twice gives the same graph as applying it once.
+    ///
+    /// # Errors
+    ///
+    /// Any failure. That a delta is not possible is not a failure but [`Delta::NotPossible`].
+    async fn delta(
+        &self,
+        since: &ModelState,
+        until: &ModelState,
+        cursor: Option<&Cursor>,
+    ) -> Result<Delta, Failure>;
+}
+
+/// A part of a source that is read, and proved complete, on its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Scope {
+    /// Its name, unique in the source and the same in every run: `assets`, or
+    /// `instances/123456789012/eu-west-1`.
+    pub name: String,
+    /// Scopes without which this one is not complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+}
+
+impl Scope {
+    /// Makes a scope that depends on no other.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            depends_on: Vec::new(),
+        }
+    }
+
+    /// Says that this scope is not complete unless another one is.
+    #[must_use]
+    pub fn depends_on(mut self, scope: impl Into<String>) -> Self {
+        self.depends_on.push(scope.into());
+        self
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Where the next page begins; its text is the connector's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cursor(pub String);
+
+/// The name of a state of the source: the save point once everything up to it is in the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModelState(pub String);
+
+impl fmt::Display for ModelState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What one fetch returns.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// What was read.
+    pub records: Records,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// A page of changes, or the news that changes cannot be told.
+#[derive(Debug, Clone)]
+pub enum Delta {
+    /// Changes.
+    Page(Page),
+    /// The source no longer knows what changed since then; the run becomes a full one.
+    NotPossible {
+        /// Why, for the log and the report.
+        reason: String,
+    },
+}

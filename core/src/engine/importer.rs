@@ -1,0 +1,427 @@
+//! One run: its state, its phases, its beginning and its end.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use car_schema::{Model, Report, Source};
+use tokio_util::sync::CancellationToken;
+
+use super::Options;
+use super::choose::{Situation, choose};
+use super::delivery::Delivery;
+use super::phase::{Phase, Step};
+use crate::car::CarClient;
+use crate::connector::{About, Connector, ModelState};
+use crate::engine::Run;
+use crate::exit;
+use crate::failure::{Failure, FailureKind};
+use crate::handler::{self, DataHandler, Header, Validator};
+use crate::progress::{Event, Reporter};
+use crate::report::{Mode, Outcome, RunReport};
+
+/// Version of the run report's format.
+const REPORT_FORMAT: u32 = 1;
+
+/// One run.
+pub(super) struct Importer<C> {
+    pub(super) connector: Arc<C>,
+    pub(super) about: About,
+    pub(super) options: Options,
+    pub(super) car: CarClient,
+    pub(super) reporter: Arc<dyn Reporter>,
+    pub(super) cancel: CancellationToken,
+    pub(super) delivery: Delivery,
+    pub(super) report: RunReport,
+    /// Whether the service knew the source before this run.
+    pub(super) source_known: bool,
+    header: Report,
+    phase: Phase,
+    phase_began: Instant,
+    began: Instant,
+}
+
+impl<C: Connector> Importer<C> {
+    pub(super) fn new(
+        connector: Arc<C>,
+        options: Options,
+        car: CarClient,
+        reporter: Arc<dyn Reporter>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let about = C::about();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let started_at = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "times of this age are exact in 53 bits"
+        )]
+        let header = Report {
+            key: Some(started_at.to_string()),
+            timestamp: started_at as f64,
+            ty: Some(about.title.to_owned()),
+            description: Some(about.description.to_owned()),
+            ..Report::default()
+        };
+        let report = RunReport {
+            format: REPORT_FORMAT,
+            connector: about.name.to_owned(),
+            version: about.version.to_owned(),
+            source: options.source.clone(),
+            report: started_at.to_string(),
+            started_at,
+            ..RunReport::default()
+        };
+        Self {
+            delivery: Delivery::new(car.clone(), Arc::clone(&reporter), options.sends),
+            connector,
+            about,
+            options,
+            car,
+            reporter,
+            cancel,
+            report,
+            source_known: false,
+            header,
+            phase: Phase::Opening,
+            phase_began: Instant::now(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Carries out the run.
+    pub(super) async fn import(&mut self) -> Result<Outcome, Failure> {
+        self.reporter.report(&Event::Phase(self.phase));
+        self.set_up_extension().await?;
+        let database = self.car.prepare_database().await?;
+        let source = self.car.source(&self.options.source).await?;
+        self.source_known = source.known;
+        self.report.save_point.clone_from(&source.save_point);
+        let present = self.present_state().await?;
+        let (mode, why) = choose(&Situation {
+            forced: self.options.force_full,
+            incremental: self.about.incremental,
+            database,
+            save_point: source.save_point.as_deref(),
+            present: present.as_ref().map(|state| state.0.as_str()),
+        });
+        self.decided(mode, why.to_owned());
+        self.step(Step::Chosen(mode))?;
+        match (mode, source.save_point, present) {
+            (Mode::Incremental, Some(since), Some(until)) => {
+                self.incremental(ModelState(since), until).await
+            }
+            (_, _, present) => self.full(present).await,
+        }
+    }
+
+    /// Ends the run: clears the save point where it must not be used, and completes the report.
+    pub(super) async fn finish(mut self, result: Result<Outcome, Failure>) -> Run {
+        self.note_phase_time();
+        let mut failure = None;
+        match result {
+            Ok(outcome) => self.report.outcome = outcome,
+            Err(error) => {
+                let error = self.explain(error);
+                self.report.outcome = match error.kind() {
+                    FailureKind::Interrupted => Outcome::Interrupted,
+                    FailureKind::Partial => Outcome::Partial,
+                    FailureKind::Held => Outcome::Held,
+                    _ => Outcome::Failed,
+                };
+                failure = Some(self.clear_saved_state(error).await);
+            }
+        }
+        let kind = failure.as_ref().map(Failure::kind);
+        self.report.exit_code = kind.map_or(exit::SUCCESS, exit::exit_code);
+        self.report.error = failure.as_ref().map(Failure::chain).unwrap_or_default();
+        for (collection, rows) in self.delivery.acknowledged() {
+            self.report
+                .collections
+                .entry(collection.clone())
+                .or_default()
+                .sent = *rows;
+        }
+        let stats = self.car.stats();
+        self.report.calls = stats.calls();
+        self.report.retries = stats.retries();
+        self.report.bytes_sent = stats.bytes_sent();
+        self.report.waited_ms = self.report.waited_ms.saturating_add(stats.waited_ms());
+        self.report.duration_ms = milliseconds(self.began);
+        self.report.peak_memory_bytes = peak_memory();
+        Run {
+            report: self.report,
+            failure,
+        }
+    }
+
+    /// Records a step and enters the next phase.
+    pub(super) fn step(&mut self, step: Step) -> Result<(), Failure> {
+        let next = self.phase.after(step).map_err(|error| {
+            Failure::new(FailureKind::General, "the engine is out of step").because(error)
+        })?;
+        self.note_phase_time();
+        self.phase = next;
+        self.reporter.report(&Event::Phase(next));
+        Ok(())
+    }
+
+    /// Records the mode of the run.
+    pub(super) fn decided(&mut self, mode: Mode, why: String) {
+        self.reporter.report(&Event::Decided {
+            mode,
+            why: why.clone(),
+        });
+        self.report.mode = Some(mode);
+        self.report.why = why;
+    }
+
+    /// Fails when the run was asked to stop.
+    pub(super) fn check_cancelled(&self) -> Result<(), Failure> {
+        if self.cancel.is_cancelled() {
+            return Err(Failure::new(
+                FailureKind::Interrupted,
+                "stopped by a signal",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes the source and the report known, and a handler for the rows.
+    pub(super) async fn handler(&mut self) -> Result<DataHandler, Failure> {
+        let validator = Validator::compile(&self.car.import_schema().await?)?;
+        let source = Source {
+            key: self.options.source.clone(),
+            name: Some(self.about.title.to_owned()),
+            description: Some(self.about.description.to_owned()),
+            product_link: self.about.product_link.map(str::to_owned),
+            properties: None,
+        };
+        let header = Header::new(&source, &self.header)?;
+        self.delivery.send_header(header.empty_envelope()).await?;
+        self.delivery.barrier(&self.cancel).await?;
+        let options = handler::Options {
+            rows_per_batch: self.options.page_rows,
+            memory_budget: self.options.memory_budget,
+            spill_folder: self.options.spill_folder.clone(),
+            keep_spill: self.options.keep_spill,
+            quarantine: self.options.quarantine.clone(),
+        };
+        Ok(DataHandler::new(header, self.model()?, validator, options))
+    }
+
+    /// Returns the core model with what this connector adds.
+    pub(super) fn model(&self) -> Result<Model, Failure> {
+        let mut model = Model::core();
+        if let Some(extension) = &self.about.extension {
+            model.extend(&extension.schema).map_err(|error| {
+                Failure::new(
+                    FailureKind::General,
+                    "the connector's schema extension is not valid",
+                )
+                .because(error)
+            })?;
+        }
+        Ok(model)
+    }
+
+    /// Sends what the handler gives out, until every vertex that was taken is acknowledged.
+    pub(super) async fn vertices_through(
+        &mut self,
+        handler: &mut DataHandler,
+    ) -> Result<(), Failure> {
+        for batches in [DataHandler::flush, DataHandler::take_repeated] {
+            self.send_all(batches(handler)).await?;
+            self.delivery.barrier(&self.cancel).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the edges that the handler put aside, until every one is acknowledged.
+    pub(super) async fn send_edges(&mut self, handler: &mut DataHandler) -> Result<(), Failure> {
+        handler.start_edges()?;
+        while handler.has_edges() {
+            while let Some(batch) = handler.next_edges()? {
+                self.check_cancelled()?;
+                self.delivery.send(batch).await?;
+            }
+            self.vertices_through(handler).await?;
+        }
+        self.note_handler(handler)
+    }
+
+    pub(super) async fn send_all(
+        &mut self,
+        batches: Vec<crate::handler::Batch>,
+    ) -> Result<(), Failure> {
+        for batch in batches {
+            self.delivery.send(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Fails when more rows were rejected than the user allows.
+    pub(super) fn check_rejects(&self, handler: &DataHandler) -> Result<(), Failure> {
+        let (emitted, rejected) = handler.rejects();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a share needs no more precision"
+        )]
+        let share = rejected as f64 / emitted.max(1) as f64;
+        if rejected == 0 || share <= self.options.max_rejects {
+            return Ok(());
+        }
+        Err(Failure::new(
+            FailureKind::SourceData,
+            format!("{rejected} of {emitted} rows are not what the model asks for"),
+        )
+        .with("allowed share", self.options.max_rejects)
+        .hint(format!(
+            "the rows and the reasons are in `{}`",
+            self.options.quarantine.display()
+        ))
+        .hint("`--max-rejects` sets the share with which a run may go on"))
+    }
+
+    /// Copies the handler's counts into the report.
+    pub(super) fn note_handler(&mut self, handler: &mut DataHandler) -> Result<(), Failure> {
+        for (collection, counts) in handler.counts() {
+            let known = self.report.collections.entry(collection).or_default();
+            let retired = known.retired;
+            *known = counts;
+            known.retired = retired;
+        }
+        self.report.spilled_bytes = handler.spilled();
+        self.report.quarantine = handler
+            .quarantine()?
+            .path()
+            .map(|path| path.display().to_string());
+        Ok(())
+    }
+
+    async fn set_up_extension(&mut self) -> Result<(), Failure> {
+        let Some(extension) = &self.about.extension else {
+            return Ok(());
+        };
+        let invalid = |error| {
+            Failure::new(
+                FailureKind::General,
+                "the connector's schema extension is not valid",
+            )
+            .because(error)
+        };
+        let ours = extension.version_number().map_err(invalid)?;
+        let stored = self.car.extension(&extension.key).await?;
+        let theirs = stored
+            .as_ref()
+            .and_then(|stored| stored.version_number().ok());
+        // A newer one comes from a newer connector of the same kind and has all that ours has.
+        if theirs.is_none_or(|theirs| theirs < ours) {
+            self.car.post_extension(extension).await?;
+        }
+        Ok(())
+    }
+
+    async fn present_state(&mut self) -> Result<Option<ModelState>, Failure> {
+        let connector = Arc::clone(&self.connector);
+        let Some(incremental) = connector.incremental_import() else {
+            return Ok(None);
+        };
+        self.ask_source("model state", || incremental.model_state())
+            .await
+    }
+
+    /// Asks the source, and again as its failures and the options say.
+    pub(super) async fn ask_source<T, F>(
+        &mut self,
+        what: &str,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let reporter = Arc::clone(&self.reporter);
+        let (mut retries, mut waited) = (0_u64, 0_u64);
+        let result = self
+            .options
+            .source_backoff
+            .retry(&self.cancel, attempt, |wait| {
+                retries = retries.saturating_add(1);
+                waited =
+                    waited.saturating_add(wait.wait.as_millis().try_into().unwrap_or(u64::MAX));
+                reporter.report(&Event::Waiting {
+                    call: what.to_owned(),
+                    attempt: wait.attempt,
+                    wait: wait.wait,
+                    error: wait.failure.chain(),
+                });
+            })
+            .await;
+        self.report.source_retries = self.report.source_retries.saturating_add(retries);
+        self.report.waited_ms = self.report.waited_ms.saturating_add(waited);
+        result.map_err(|failure| failure.wrap(format!("reading the source's {what} failed")))
+    }
+
+    /// Says where the run stopped and what that means for the graph.
+    fn explain(&self, failure: Failure) -> Failure {
+        let failure = match (failure.kind(), self.phase) {
+            (FailureKind::Partial | FailureKind::Held, _) | (_, Phase::Opening) => failure,
+            (_, phase) => failure.wrap(format!("import stopped in phase {}", phase.as_str())),
+        };
+        if self.report.session_open {
+            return failure.hint(format!(
+                "nothing was retired: the full-import session of `{}` is still open, and the next run settles it",
+                self.options.source
+            ));
+        }
+        match &self.report.save_point {
+            Some(state) if !exit::clears_saved_state(failure.kind()) => failure.hint(format!(
+                "the save point stays; the next run starts from `{state}`"
+            )),
+            _ => failure,
+        }
+    }
+
+    /// Clears the save point after a failure that leaves a gap. The failure stays the same
+    /// whatever comes of it: it decides the exit code.
+    async fn clear_saved_state(&mut self, failure: Failure) -> Failure {
+        if !exit::clears_saved_state(failure.kind()) || self.report.save_point.is_none() {
+            return failure;
+        }
+        match self.car.set_save_point(&self.options.source, None).await {
+            Ok(()) => {
+                self.report.save_point = None;
+                failure.hint("the save point is cleared; the next run is a full import")
+            }
+            Err(error) => failure.hint(format!(
+                "the save point could not be cleared ({}); run with `--full` next",
+                error.chain().join(": ")
+            )),
+        }
+    }
+
+    fn note_phase_time(&mut self) {
+        let time = self
+            .report
+            .phases
+            .entry(self.phase.as_str().to_owned())
+            .or_default();
+        *time = time.saturating_add(milliseconds(self.phase_began));
+        self.phase_began = Instant::now();
+    }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns the largest resident memory of this process so far, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}

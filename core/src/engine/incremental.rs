@@ -1,0 +1,187 @@
+//! The incremental import.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::fetch::Followed;
+use super::importer::Importer;
+use super::phase::Step;
+use crate::connector::{Connector, Cursor, Delta, IncrementalImport, ModelState};
+use crate::failure::{Failure, FailureKind};
+use crate::handler::DataHandler;
+use crate::progress::Event;
+use crate::record::Deletion;
+use crate::report::{Mode, Outcome};
+
+/// What a delta came to.
+enum Changes {
+    Read(BTreeSet<Deletion>),
+    NotPossible(String),
+}
+
+impl<C: Connector> Importer<C> {
+    /// Imports what changed from one state to another; a full import if that cannot be told.
+    pub(super) async fn incremental(
+        &mut self,
+        since: ModelState,
+        until: ModelState,
+    ) -> Result<Outcome, Failure> {
+        let connector = Arc::clone(&self.connector);
+        let Some(source) = connector.incremental_import() else {
+            return Err(Failure::new(
+                FailureKind::General,
+                "the connector declares an incremental import and has none",
+            ));
+        };
+        if since == until {
+            for step in [
+                Step::VerticesAcknowledged,
+                Step::EdgesAcknowledged,
+                Step::Settled,
+            ] {
+                self.step(step)?;
+            }
+            self.save(&until).await?;
+            return Ok(Outcome::Unchanged);
+        }
+        let mut handler = self.handler().await?;
+        let read = self.read_delta(source, &since, &until, &mut handler).await;
+        self.note_handler(&mut handler)?;
+        let deletions = match read? {
+            Changes::Read(deletions) => deletions,
+            Changes::NotPossible(reason) => {
+                drop(handler);
+                self.delivery.barrier(&self.cancel).await?;
+                self.delivery.forget();
+                self.report.collections.clear();
+                self.decided(
+                    Mode::Full,
+                    format!("the source cannot tell what changed: {reason}"),
+                );
+                self.step(Step::DeltaNotPossible)?;
+                return self.full(Some(until)).await;
+            }
+        };
+        self.check_rejects(&handler)?;
+        self.step(Step::VerticesAcknowledged)?;
+        let sent = self.send_edges(&mut handler).await;
+        self.note_handler(&mut handler)?;
+        sent?;
+        self.step(Step::EdgesAcknowledged)?;
+        self.retire(
+            deletions
+                .into_iter()
+                .filter(|deletion| !handler.was_emitted(deletion)),
+        )
+        .await?;
+        self.step(Step::Settled)?;
+        self.save(&until).await?;
+        Ok(Outcome::Complete)
+    }
+
+    async fn save(&mut self, state: &ModelState) -> Result<(), Failure> {
+        self.car
+            .set_save_point(&self.options.source, Some(&state.0))
+            .await?;
+        self.report.save_point = Some(state.0.clone());
+        self.step(Step::Saved)
+    }
+
+    /// Reads the pages of a delta and sends their vertices, until every one is acknowledged.
+    async fn read_delta(
+        &mut self,
+        source: &dyn IncrementalImport,
+        since: &ModelState,
+        until: &ModelState,
+        handler: &mut DataHandler,
+    ) -> Result<Changes, Failure> {
+        let mut deletions = BTreeSet::new();
+        let mut cursor: Option<Cursor> = None;
+        let mut followed = Followed::default();
+        loop {
+            self.check_cancelled()?;
+            let page = match self
+                .ask_source("delta", || source.delta(since, until, cursor.as_ref()))
+                .await?
+            {
+                Delta::Page(page) => page,
+                Delta::NotPossible { reason } => return Ok(Changes::NotPossible(reason)),
+            };
+            self.report.pages = self.report.pages.saturating_add(1);
+            let rows = page.records.len() as u64;
+            let batches = handler.take("delta", &page.records)?;
+            self.reporter.report(&Event::Page {
+                scope: "delta".to_owned(),
+                rows,
+            });
+            self.send_all(batches).await?;
+            if handler.needs_barrier() {
+                self.vertices_through(handler).await?;
+            }
+            deletions.extend(page.records.deletions().iter().cloned());
+            match page.next {
+                None => break,
+                Some(next) => cursor = Some(followed.follow(next)?),
+            }
+        }
+        self.vertices_through(handler).await?;
+        Ok(Changes::Read(deletions))
+    }
+
+    /// Retires what is gone: edges first, because those of a vertex go with it.
+    async fn retire(&mut self, deletions: impl Iterator<Item = Deletion>) -> Result<(), Failure> {
+        let model = self.model()?;
+        let source = self.options.source.clone();
+        let mut vertices: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut edges = Vec::new();
+        for deletion in deletions {
+            match deletion {
+                Deletion::Vertex { collection, key } => {
+                    vertices.entry(collection).or_default().push(key)
+                }
+                Deletion::Edge {
+                    collection,
+                    from,
+                    to,
+                } => edges.push((collection, from, to)),
+            }
+        }
+        if !edges.is_empty() {
+            let retire = self.car.features().await?.edge_deletion;
+            for (collection, from, to) in edges {
+                self.check_cancelled()?;
+                self.car
+                    .delete_edge(&source, &collection, (&from, &to), retire)
+                    .await?;
+                self.count_retired(&collection, 1);
+            }
+        }
+        for (collection, keys) in vertices {
+            self.check_cancelled()?;
+            let Some(identity) = model
+                .get(&collection)
+                .and_then(car_schema::Collection::identity)
+            else {
+                return Err(Failure::new(
+                    FailureKind::General,
+                    "the connector deletes from a collection that is not in the model",
+                )
+                .with("collection", collection));
+            };
+            self.car
+                .delete_vertices(&source, &collection, identity, &keys)
+                .await?;
+            self.count_retired(&collection, keys.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn count_retired(&mut self, collection: &str, rows: u64) {
+        let counts = self
+            .report
+            .collections
+            .entry(collection.to_owned())
+            .or_default();
+        counts.retired = counts.retired.saturating_add(rows);
+    }
+}

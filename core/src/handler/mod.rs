@@ -1,0 +1,18 @@
+//! The data handler: takes what was fetched, gives out what is to be sent.
+//!
+//! Vertices are checked, told apart and put into batches as they come. Edges are checked and put
+//! aside until every vertex is acknowledged, because the service wants both ends first. The
+//! handler does no network I/O; the only files it touches are the spill and the quarantine.
+
+mod batch;
+mod data_handler;
+mod deduplicate;
+mod quarantine;
+mod rules;
+mod spill;
+mod validate;
+
+pub use batch::{Batch, Header};
+pub use data_handler::{DataHandler, Options};
+pub use quarantine::Quarantine;
+pub use validate::{RowError, Validator};

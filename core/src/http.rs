@@ -1,0 +1,18 @@
+//! How every HTTP client of the project is set up: TLS, redirects, proxies, limits.
+
+use std::sync::Once;
+
+/// Returns a client builder with the project's TLS provider, without redirects.
+///
+/// Redirects are not followed because credentials must not travel to an address that nobody
+/// configured; a connector whose source needs them sets its own policy.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Fails only when a provider is installed already, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .tcp_nodelay(true)
+}

@@ -1,0 +1,8 @@
+//! Layers around the narrow call trait: each adds one thing to every call.
+
+mod count;
+mod retry;
+pub mod stack;
+mod timeout;
+
+pub use retry::{Backoff, Wait};

@@ -1,0 +1,200 @@
+//! What an author emits: vertices, edges and deletions.
+//!
+//! A row is written as JSON the moment it is emitted and stays bytes from then on: the handler
+//! checks the bytes, the spill keeps them, the request carries them. Nothing is built twice.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use car_schema::{Row, RowKey};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The rows and deletions of one page.
+#[derive(Debug, Default, Clone)]
+pub struct Records {
+    bytes: Vec<u8>,
+    rows: Vec<Entry>,
+    collections: Vec<Cow<'static, str>>,
+    deletions: Vec<Deletion>,
+    unwritable: Vec<String>,
+}
+
+/// Where a row is, and what identifies it.
+#[derive(Debug, Clone)]
+struct Entry {
+    collection: usize,
+    key: KeyHash,
+    span: Range<usize>,
+}
+
+/// The identity of a row, as hashes: enough to find rows again, at a fixed size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyHash {
+    /// Hash of a vertex's external id or natural key.
+    Vertex(u64),
+    /// Hashes of the two vertices that an edge links.
+    Edge {
+        /// Where it starts.
+        from: u64,
+        /// Where it ends.
+        to: u64,
+    },
+}
+
+impl From<RowKey<'_>> for KeyHash {
+    fn from(key: RowKey<'_>) -> Self {
+        match key {
+            RowKey::Vertex(id) => Self::Vertex(xxh3_64(id.as_bytes())),
+            RowKey::Edge { from, to } => Self::Edge {
+                from: xxh3_64(from.as_bytes()),
+                to: xxh3_64(to.as_bytes()),
+            },
+        }
+    }
+}
+
+/// A row as it will be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct EmittedRow<'a> {
+    /// Its collection.
+    pub collection: &'a str,
+    /// Its identity.
+    pub key: KeyHash,
+    /// The row as a JSON object.
+    pub json: &'a [u8],
+}
+
+/// Something that is gone from the source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Deletion {
+    /// A vertex; its edges go with it.
+    Vertex {
+        /// The collection.
+        collection: String,
+        /// The external id, or the natural key where the collection has one.
+        key: String,
+    },
+    /// An edge whose two vertices may live on.
+    Edge {
+        /// The collection.
+        collection: String,
+        /// External id or natural key of the vertex where it starts.
+        from: String,
+        /// External id or natural key of the vertex where it ends.
+        to: String,
+    },
+}
+
+impl Deletion {
+    /// Says that a vertex is gone.
+    pub fn vertex(collection: impl Into<String>, key: impl Into<String>) -> Self {
+        Self::Vertex {
+            collection: collection.into(),
+            key: key.into(),
+        }
+    }
+
+    /// Says that an edge is gone.
+    pub fn edge(
+        collection: impl Into<String>,
+        from: impl Into<String>,
+        to: impl Into<String>,
+    ) -> Self {
+        Self::Edge {
+            collection: collection.into(),
+            from: from.into(),
+            to: to.into(),
+        }
+    }
+
+    /// Returns the collection.
+    #[must_use]
+    pub fn collection(&self) -> &str {
+        match self {
+            Self::Vertex { collection, .. } | Self::Edge { collection, .. } => collection,
+        }
+    }
+}
+
+impl Records {
+    /// Makes an empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Emits a vertex or an edge. A later row of the same identity replaces an earlier one.
+    pub fn emit<R: Row + ?Sized>(&mut self, row: &R) {
+        let start = self.bytes.len();
+        if let Err(error) = serde_json::to_writer(&mut self.bytes, row) {
+            // Not representable as JSON: a map with keys that are no text, for example.
+            self.bytes.truncate(start);
+            self.unwritable
+                .push(format!("{}: {error}", row.collection()));
+            return;
+        }
+        let collection = self.collection_index(row.collection());
+        self.rows.push(Entry {
+            collection,
+            key: row.key().into(),
+            span: start..self.bytes.len(),
+        });
+    }
+
+    /// Emits a deletion. Only deltas may hold deletions.
+    pub fn delete(&mut self, deletion: Deletion) {
+        self.deletions.push(deletion);
+    }
+
+    /// Returns the rows in the order in which they were emitted.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = EmittedRow<'_>> {
+        self.rows.iter().map(|entry| EmittedRow {
+            collection: self
+                .collections
+                .get(entry.collection)
+                .map_or("", AsRef::as_ref),
+            key: entry.key,
+            json: self.bytes.get(entry.span.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// Returns the deletions in the order in which they were emitted.
+    #[must_use]
+    pub fn deletions(&self) -> &[Deletion] {
+        &self.deletions
+    }
+
+    /// Returns what could not be written as JSON, with the reason.
+    #[must_use]
+    pub fn unwritable(&self) -> &[String] {
+        &self.unwritable
+    }
+
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Returns whether there is neither a row nor a deletion.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.deletions.is_empty() && self.unwritable.is_empty()
+    }
+
+    /// Returns the size of the rows in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn collection_index(&mut self, name: &str) -> usize {
+        match self.collections.iter().position(|known| known == name) {
+            Some(index) => index,
+            None => {
+                self.collections.push(Cow::Owned(name.to_owned()));
+                self.collections.len().saturating_sub(1)
+            }
+        }
+    }
+}
