@@ -37,6 +37,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// What was to be loaded does not fit the database, or writing it failed.
+    #[error("loading {what}: {message}")]
+    Load {
+        /// What was loaded.
+        what: &'static str,
+        /// What the database said.
+        message: String,
+    },
     /// The server ended by itself.
     #[error("serving HTTP")]
     Serve(#[source] std::io::Error),
@@ -72,7 +80,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Setting { .. } => 2,
-            Self::Database { .. } | Self::Machine { .. } | Self::Serve(_) => 1,
+            Self::Database { .. } | Self::Machine { .. } | Self::Load { .. } | Self::Serve(_) => 1,
         }
     }
 }

@@ -20,6 +20,11 @@ enum Verb {
     Serve(Serve),
     /// Adds made assets with their addresses, applications and vulnerabilities.
     Populate(Populate),
+    /// Loads this machine, or brings what was loaded before up to date.
+    ///
+    /// Host name, operating system, interfaces with MAC and IP addresses, listening ports,
+    /// installed packages.
+    Inventory(Data),
 }
 
 #[derive(Args)]
@@ -111,6 +116,17 @@ async fn run(verb: Verb) -> Result<(), Error> {
             }
             Ok(())
         }
+        Verb::Inventory(settings) => {
+            let done = reference_server::inventory(&settings.data).await?;
+            for (name, count) in done.objects {
+                print(&format!("{name} {count}"));
+            }
+            print(&format!("deleted {}", done.deleted));
+            for note in done.notes {
+                say(&format!("note: {note}"));
+            }
+            Ok(())
+        }
     }
 }
 
@@ -176,11 +192,18 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
     })
 }
 
+/// The failure and its causes, without those whose text the one above repeats.
 fn with_causes(error: &Error) -> String {
     let mut text = format!("error: {error}");
+    let mut above = text.clone();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        text.push_str(&format!("\n  Caused by: {error}"));
+        let own = error.to_string();
+        if !above.contains(&own) {
+            text.push_str("\n  Caused by: ");
+            text.push_str(&own);
+        }
+        above = own;
         cause = error.source();
     }
     text

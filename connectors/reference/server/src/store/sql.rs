@@ -3,7 +3,6 @@
 //! Objects leave SQLite as finished JSON: one statement per chunk builds the objects with all
 //! their links, so the number of statements does not depend on the number of objects.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use crate::model::{COLLECTIONS, Collection, Field, Kind, Relation};
@@ -47,8 +46,8 @@ pub(crate) struct CollectionSql {
     pub(crate) update: String,
     /// `?1` pk.
     pub(crate) delete: String,
-    /// `?1` pk.
-    pub(crate) exists: String,
+    /// `?1` key: its pk.
+    pub(crate) find: String,
     /// `?1` base, `?2`, `?3` window, `?4` start of the delta.
     pub(crate) updates: String,
     /// `?2`, `?3` window, `?4` start of the delta.
@@ -154,7 +153,7 @@ impl CollectionSql {
             ),
             update: format!("UPDATE {name} SET {} WHERE pk = ?1", sets.join(", ")),
             delete: format!("DELETE FROM {name} WHERE pk = ?1"),
-            exists: format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE pk = ?1)"),
+            find: format!("SELECT pk FROM {name} WHERE {} = ?1", c.key_column()),
             updates: format!(
                 "SELECT group_concat(j, ',') AS list FROM (SELECT {object} AS j FROM changes c \
                  JOIN {name} t ON {} WHERE {first} ORDER BY c.seq)",
@@ -236,10 +235,8 @@ CREATE TABLE inventory (
     );
     for c in &COLLECTIONS {
         let columns: Vec<String> = c.fields.iter().map(|f| column(c, f)).collect();
-        // Writing into a String cannot fail.
-        let _: Result<(), std::fmt::Error> = writeln!(
-            sql,
-            "CREATE TABLE {} (pk INTEGER PRIMARY KEY AUTOINCREMENT, {});",
+        sql += &format!(
+            "CREATE TABLE {} (pk INTEGER PRIMARY KEY AUTOINCREMENT, {});\n",
             c.name,
             columns.join(", ")
         );
@@ -250,10 +247,9 @@ CREATE TABLE inventory (
             } else {
                 "owner, target"
             };
-            let _: Result<(), std::fmt::Error> = writeln!(
-                sql,
+            sql += &format!(
                 "CREATE TABLE {table} (owner INTEGER NOT NULL REFERENCES {} (pk), target INTEGER \
-                 NOT NULL REFERENCES {} (pk), PRIMARY KEY ({key})) WITHOUT ROWID;",
+                 NOT NULL REFERENCES {} (pk), PRIMARY KEY ({key})) WITHOUT ROWID;\n",
                 c.name, relation.target
             );
         }

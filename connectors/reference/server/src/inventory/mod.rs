@@ -1,0 +1,365 @@
+//! Loading the machine that the program runs on, and keeping what was loaded in step with it.
+//!
+//! The table `inventory` remembers which objects came from which machine (by host name), so that a
+//! second run updates them in place and deletes those that are gone, and never touches objects
+//! that somebody else made.
+
+mod machine;
+mod packages;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
+
+use self::machine::Machine;
+use self::packages::Package;
+use crate::error::{ApiError, Error};
+use crate::model::{self, Collection, MAX_TEXT};
+use crate::store::draft::Draft;
+use crate::store::{Store, read, write};
+
+/// What [`inventory`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventoried {
+    /// Name of this machine.
+    pub host_name: String,
+    /// Number of objects that come from this machine, per collection.
+    pub objects: Vec<(&'static str, u64)>,
+    /// Number of objects that were deleted because they are gone.
+    pub deleted: u64,
+    /// What could not be read on this system.
+    pub notes: Vec<String>,
+}
+
+/// Loads this machine into the database at `data`: host name, operating system, interfaces with
+/// their MAC and IP addresses, listening TCP and UDP ports, installed packages. One transaction.
+///
+/// # Errors
+/// [`Error::Setting`] when the file cannot be used, [`Error::Machine`] when the machine cannot be
+/// read, [`Error::Load`] when writing fails; nothing is changed then.
+pub async fn inventory(data: &Path) -> Result<Inventoried, Error> {
+    let machine = tokio::task::spawn_blocking(machine::read)
+        .await
+        .map_err(|e| Error::Machine {
+            what: "this machine".to_owned(),
+            source: e.into(),
+        })??;
+    let store = Store::open(data, u64::MAX).await?;
+    let outcome = load(&store, &machine).await;
+    store.close().await;
+    outcome.map_err(|refused| Error::Load {
+        what: "this machine's inventory",
+        message: refused.message,
+    })
+}
+
+/// Name under which an object is found again among those of the same machine and collection.
+type Identity = fn(&Value) -> String;
+
+/// What a run has put so far: the pks per collection.
+struct Loader<'a> {
+    machine: &'a str,
+    seen: Vec<(&'static Collection, BTreeSet<i64>)>,
+}
+
+async fn load(store: &Store, machine: &Machine) -> Result<Inventoried, ApiError> {
+    let mut tx = store.begin_write().await?;
+    let mut loader = Loader {
+        machine: &machine.host_name,
+        seen: Vec::new(),
+    };
+    let asset = put_machine(&mut tx, &mut loader, machine).await?;
+    let mut deleted = 0;
+    for (collection, seen) in &loader.seen {
+        deleted += forget(&mut tx, loader.machine, collection, seen, asset).await?;
+    }
+    tx.commit().await?;
+    Ok(Inventoried {
+        host_name: machine.host_name.clone(),
+        objects: loader
+            .seen
+            .iter()
+            .map(|(c, seen)| (c.name, seen.len() as u64))
+            .collect(),
+        deleted,
+        notes: machine.notes.clone(),
+    })
+}
+
+fn text<'v>(object: &'v Value, field: &str) -> &'v str {
+    object.get(field).and_then(Value::as_str).unwrap_or("")
+}
+
+fn port_identity(port: &Value) -> String {
+    let number = port.get("port_number").and_then(Value::as_i64).unwrap_or(0);
+    socket_identity(text(port, "protocol"), number)
+}
+
+fn socket_identity(protocol: &str, number: i64) -> String {
+    format!("{protocol}/{number}")
+}
+
+async fn put_machine(
+    connection: &mut SqliteConnection,
+    loader: &mut Loader<'_>,
+    machine: &Machine,
+) -> Result<i64, ApiError> {
+    // There is one asset per machine, whatever it is called.
+    let asset = vec![json!({
+        "name": cut(&machine.host_name), "asset_type": "host",
+        "description": machine.system.description.as_deref().map(cut),
+    })];
+    let asset = loader
+        .put(connection, "assets", |_| String::new(), asset)
+        .await?;
+    let asset: Vec<i64> = asset.into_values().collect();
+
+    let macs = machine.macs.iter().map(|(mac, names)| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        json!({"address": mac, "interface": cut(&names.join(",")), "assets": asset})
+    });
+    let address: Identity = |object| text(object, "address").to_owned();
+    let macs = macs.collect();
+    let macs = loader
+        .put(connection, "mac_addresses", address, macs)
+        .await?;
+
+    let ports = machine.listeners.iter().map(|((protocol, port), at)| {
+        let at: Vec<String> = at.iter().map(IpAddr::to_string).collect();
+        json!({
+            "port_number": port, "protocol": protocol.name(), "status": "open",
+            "description": cut(&format!("listens on {}", at.join(", "))),
+        })
+    });
+    let ports = ports.collect();
+    let ports = loader
+        .put(connection, "ports", port_identity, ports)
+        .await?;
+
+    let ips = machine.ips.iter().map(|(ip, of_ip)| {
+        let open = machine.listeners.iter().filter(|(_, at)| reached(at, *ip));
+        let open = open.map(|((p, port), _)| socket_identity(p.name(), i64::from(*port)));
+        json!({
+            "address": ip.to_string(), "assets": asset,
+            "mac_addresses": pks(&macs, of_ip.iter().cloned()), "ports": pks(&ports, open),
+        })
+    });
+    let ips = ips.collect();
+    let ips = loader.put(connection, "ip_addresses", address, ips).await?;
+    let ips: Vec<i64> = ips.into_values().collect();
+
+    let host = json!({
+        "host_name": cut(&machine.host_name), "assets": asset, "ip_addresses": ips,
+    });
+    let host_name: Identity = |object| text(object, "host_name").to_owned();
+    loader
+        .put(connection, "hosts", host_name, vec![host])
+        .await?;
+
+    let system = app(&machine.system, true, &asset);
+    let packages = machine.packages.values().map(|p| app(p, false, &asset));
+    let apps = std::iter::once(system).chain(packages).collect();
+    let name: Identity = |app| {
+        let system = app.get("is_os").and_then(Value::as_bool).unwrap_or(false);
+        format!("{system} {}", text(app, "name"))
+    };
+    loader.put(connection, "apps", name, apps).await?;
+    Ok(asset.first().copied().unwrap_or(0))
+}
+
+fn app(package: &Package, is_os: bool, asset: &[i64]) -> Value {
+    json!({
+        "name": cut(&package.name), "is_os": is_os, "assets": asset,
+        "version": package.version.as_deref().map(cut),
+        "description": package.description.as_deref().map(cut),
+        "cpe": package.cpe.as_deref().map(cut),
+    })
+}
+
+/// Whether a socket that is bound to the addresses `at` answers on `ip`.
+fn reached(at: &BTreeSet<IpAddr>, ip: IpAddr) -> bool {
+    at.iter().any(|bound| match bound {
+        IpAddr::V4(v4) => *bound == ip || (v4.is_unspecified() && ip.is_ipv4()),
+        // By default a socket on `::` answers on IPv4 as well.
+        IpAddr::V6(v6) => *bound == ip || v6.is_unspecified(),
+    })
+}
+
+fn pks(known: &BTreeMap<String, i64>, names: impl Iterator<Item = String>) -> Vec<i64> {
+    names.filter_map(|name| known.get(&name).copied()).collect()
+}
+
+/// Makes text from outside fit a field.
+fn cut(text: &str) -> String {
+    let clean: String = text.chars().filter(|c| *c != '\0').collect();
+    clean
+        .get(..clean.floor_char_boundary(MAX_TEXT))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+impl Loader<'_> {
+    /// Updates the objects that this machine had before, adds new ones, and returns the pks by
+    /// identity. Links to assets of others are kept.
+    async fn put(
+        &mut self,
+        connection: &mut SqliteConnection,
+        collection: &str,
+        identity: Identity,
+        objects: Vec<Value>,
+    ) -> Result<BTreeMap<String, i64>, ApiError> {
+        let collection = model::collection(collection)
+            .ok_or_else(|| ApiError::bad("no_such_collection", collection))?;
+        let before = had(connection, self.machine, collection).await?;
+        let mut before: BTreeMap<String, Value> = before
+            .into_iter()
+            .map(|object| (identity(&object), object))
+            .collect();
+        let mut pks = BTreeMap::new();
+        for mut object in objects {
+            let name = identity(&object);
+            let there = match before.remove(&name) {
+                Some(there) => Some(there),
+                None => made_by_others(connection, collection, &object).await?,
+            };
+            let pk = match there {
+                Some(there) => {
+                    keep_assets(&mut object, &there);
+                    let pk = there.get("pk").and_then(Value::as_i64).unwrap_or(0);
+                    let draft = Draft::partial(collection, &object)?;
+                    write::update(connection, collection, pk, &draft).await?;
+                    pk
+                }
+                None => {
+                    let draft = Draft::whole(collection, &object)?;
+                    write::insert(connection, collection, &draft).await?
+                }
+            };
+            pks.insert(name, pk);
+        }
+        self.seen
+            .push((collection, pks.values().copied().collect()));
+        Ok(pks)
+    }
+}
+
+/// The objects that an earlier run loaded and that still exist.
+async fn had(
+    connection: &mut SqliteConnection,
+    machine: &str,
+    collection: &Collection,
+) -> Result<Vec<Value>, ApiError> {
+    let rows = sqlx::query("SELECT pk FROM inventory WHERE machine = ?1 AND collection = ?2")
+        .bind(machine)
+        .bind(collection.name)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut pks: Vec<i64> = Vec::with_capacity(rows.len());
+    for row in rows {
+        pks.push(row.try_get(0)?);
+    }
+    let pks = Value::from(pks).to_string();
+    let chunk = read::chunk(connection, collection, "", 0, i64::MAX, Some(&pks)).await?;
+    match chunk {
+        None => Ok(Vec::new()),
+        Some(chunk) => match read::parse(&format!("[{}]", chunk.list))? {
+            Value::Array(objects) => Ok(objects),
+            _ => Ok(Vec::new()),
+        },
+    }
+}
+
+/// The object with the same natural key, if somebody else made one.
+async fn made_by_others(
+    connection: &mut SqliteConnection,
+    collection: &Collection,
+    object: &Value,
+) -> Result<Option<Value>, ApiError> {
+    let model::Key::Field(field) = collection.key else {
+        return Ok(None);
+    };
+    let row = sqlx::query(read::statements(collection)?.find.as_str())
+        .bind(text(object, field))
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let found = read::one(connection, collection, "", row.try_get(0)?).await?;
+    found.map(|found| read::parse(&found)).transpose()
+}
+
+/// Adds the assets that `there` links to, to those of `object`.
+fn keep_assets(object: &mut Value, there: &Value) {
+    let others = there.get("assets").and_then(Value::as_array);
+    let ours = object.get_mut("assets").and_then(Value::as_array_mut);
+    if let (Some(ours), Some(others)) = (ours, others) {
+        ours.extend(others.iter().cloned());
+    }
+}
+
+/// Remembers `seen` and deletes what an earlier run loaded and this one did not see, except what
+/// others still use.
+async fn forget(
+    connection: &mut SqliteConnection,
+    machine: &str,
+    collection: &'static Collection,
+    seen: &BTreeSet<i64>,
+    asset: i64,
+) -> Result<u64, ApiError> {
+    let list = Value::from_iter(seen.iter().copied()).to_string();
+    let gone = sqlx::query(
+        "DELETE FROM inventory WHERE machine = ?1 AND collection = ?2 AND pk NOT IN (SELECT value \
+         FROM json_each(?3)) RETURNING pk, EXISTS (SELECT 1 FROM inventory o WHERE o.collection = \
+         ?2 AND o.pk = inventory.pk AND o.machine <> ?1)",
+    )
+    .bind(machine)
+    .bind(collection.name)
+    .bind(list.clone())
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut deleted = 0;
+    for row in gone {
+        let shared: bool = row.try_get(1)?;
+        if !shared && drop_or_release(connection, collection, row.try_get(0)?, asset).await? {
+            deleted += 1;
+        }
+    }
+    sqlx::query(
+        "INSERT OR IGNORE INTO inventory (machine, collection, pk) SELECT ?1, ?2, value FROM \
+         json_each(?3)",
+    )
+    .bind(machine)
+    .bind(collection.name)
+    .bind(list)
+    .execute(connection)
+    .await?;
+    Ok(deleted)
+}
+
+/// Deletes an object that is gone from this machine, or, when it belongs to other assets too, only
+/// ends its link to this one. Returns whether it was deleted.
+async fn drop_or_release(
+    connection: &mut SqliteConnection,
+    collection: &Collection,
+    pk: i64,
+    asset: i64,
+) -> Result<bool, ApiError> {
+    let Some(object) = read::one(connection, collection, "", pk).await? else {
+        return Ok(false);
+    };
+    let ours = Value::from(format!("/assets/{asset}/"));
+    let mut others = match read::parse(&object)?.get_mut("assets").map(Value::take) {
+        Some(Value::Array(assets)) => assets,
+        _ => Vec::new(),
+    };
+    others.retain(|address| *address != ours);
+    if others.is_empty() {
+        return write::delete(connection, collection, pk).await;
+    }
+    let draft = Draft::partial(collection, &json!({"assets": others}))?;
+    write::update(connection, collection, pk, &draft).await?;
+    Ok(false)
+}
