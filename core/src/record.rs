@@ -16,7 +16,7 @@ pub struct Records {
     rows: Vec<Entry>,
     collections: Vec<Cow<'static, str>>,
     deletions: Vec<Deletion>,
-    unwritable: Vec<String>,
+    rejects: Vec<Reject>,
 }
 
 /// Where a row is, and what identifies it.
@@ -62,6 +62,19 @@ pub struct EmittedRow<'a> {
     pub key: KeyHash,
     /// The row as a JSON object.
     pub json: &'a [u8],
+}
+
+/// Something of the source that cannot become a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The collection that its row would be in.
+    pub collection: String,
+    /// Identity of the vertex that is missing now, so that edges to it are withheld.
+    pub key: Option<KeyHash>,
+    /// Why it was rejected.
+    pub reason: String,
+    /// The source's record, or the row, as far as there is one.
+    pub record: Vec<u8>,
 }
 
 /// Something that is gone from the source.
@@ -129,8 +142,12 @@ impl Records {
         if let Err(error) = serde_json::to_writer(&mut self.bytes, row) {
             // Not representable as JSON: a map with keys that are no text, for example.
             self.bytes.truncate(start);
-            self.unwritable
-                .push(format!("{}: {error}", row.collection()));
+            self.rejects.push(Reject {
+                collection: row.collection().to_owned(),
+                key: Some(row.key().into()),
+                reason: format!("cannot be written as JSON: {error}"),
+                record: Vec::new(),
+            });
             return;
         }
         let collection = self.collection_index(row.collection());
@@ -138,6 +155,23 @@ impl Records {
             collection,
             key: row.key().into(),
             span: start..self.bytes.len(),
+        });
+    }
+
+    /// Says that a record of the source cannot become a row: it goes to the quarantine, counts
+    /// against `--max-rejects`, and edges to the vertex `key` are withheld.
+    pub fn reject(
+        &mut self,
+        collection: impl Into<String>,
+        key: Option<&str>,
+        reason: impl Into<String>,
+        record: impl Into<Vec<u8>>,
+    ) {
+        self.rejects.push(Reject {
+            collection: collection.into(),
+            key: key.map(|key| RowKey::Vertex(key).into()),
+            reason: reason.into(),
+            record: record.into(),
         });
     }
 
@@ -164,10 +198,10 @@ impl Records {
         &self.deletions
     }
 
-    /// Returns what could not be written as JSON, with the reason.
+    /// Returns what cannot become a row.
     #[must_use]
-    pub fn unwritable(&self) -> &[String] {
-        &self.unwritable
+    pub fn rejects(&self) -> &[Reject] {
+        &self.rejects
     }
 
     /// Returns the number of rows.
@@ -179,7 +213,7 @@ impl Records {
     /// Returns whether there is neither a row nor a deletion.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.deletions.is_empty() && self.unwritable.is_empty()
+        self.rows.is_empty() && self.deletions.is_empty() && self.rejects.is_empty()
     }
 
     /// Returns the size of the rows in bytes.

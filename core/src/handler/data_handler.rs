@@ -116,10 +116,10 @@ impl DataHandler {
                 KeyHash::Edge { from, to } => self.edge(scope, index, row, (from, to))?,
             }
         }
-        for reason in records.unwritable() {
+        for reject in records.rejects() {
             self.emitted = self.emitted.saturating_add(1);
-            self.rejected = self.rejected.saturating_add(1);
-            self.quarantine.add(scope, "", reason, b"")?;
+            let index = self.collection(&reject.collection);
+            self.reject(scope, index, reject.key, &reject.reason, &reject.record)?;
         }
         Ok(full)
     }
@@ -289,14 +289,7 @@ impl DataHandler {
         };
         let id = identity(collection.hash, row.key);
         if let Err(reason) = check(&self.validator, row) {
-            collection.counts.rejected = collection.counts.rejected.saturating_add(1);
-            self.rejected = self.rejected.saturating_add(1);
-            if !self.seen.contains(id) {
-                self.rejected_vertices.insert(id);
-            }
-            return self
-                .quarantine
-                .add(scope, row.collection, &reason, row.json);
+            return self.reject(scope, index, Some(row.key), &reason, row.json);
         }
         match self.seen.look(id, row.json) {
             Repeat::New => {
@@ -320,15 +313,7 @@ impl DataHandler {
     ) -> Result<(), Failure> {
         let valid = match check(&self.validator, row) {
             Ok(has) => has,
-            Err(reason) => {
-                if let Some(collection) = self.collections.get_mut(index) {
-                    collection.counts.rejected = collection.counts.rejected.saturating_add(1);
-                }
-                self.rejected = self.rejected.saturating_add(1);
-                return self
-                    .quarantine
-                    .add(scope, row.collection, &reason, row.json);
-            }
+            Err(reason) => return self.reject(scope, index, None, &reason, row.json),
         };
         let collection = u16::try_from(index).map_err(|_| {
             Failure::new(
@@ -343,6 +328,29 @@ impl DataHandler {
                 "a page came after the vertices were through",
             )),
         }
+    }
+
+    /// Puts a row into quarantine. Edges to a vertex that is missing now are withheld.
+    fn reject(
+        &mut self,
+        scope: &str,
+        index: usize,
+        key: Option<KeyHash>,
+        reason: &str,
+        json: &[u8],
+    ) -> Result<(), Failure> {
+        self.rejected = self.rejected.saturating_add(1);
+        let Some(collection) = self.collections.get_mut(index) else {
+            return Ok(());
+        };
+        collection.counts.rejected = collection.counts.rejected.saturating_add(1);
+        if let Some(key @ KeyHash::Vertex(_)) = key {
+            let id = identity(collection.hash, key);
+            if !self.seen.contains(id) {
+                self.rejected_vertices.insert(id);
+            }
+        }
+        self.quarantine.add(scope, &collection.name, reason, json)
     }
 
     fn keep_repeated(&mut self, id: u64, index: usize, json: Vec<u8>) {
