@@ -8,6 +8,7 @@
 //! ([`car`], behind the [layers](layer)).
 
 pub mod car;
+pub mod cli;
 pub mod config;
 pub mod connector;
 pub mod engine;
@@ -20,5 +21,6 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod secret;
+pub mod telemetry;
 
 pub use failure::{Effect, Failure, FailureKind, Retry};

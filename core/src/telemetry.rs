@@ -18,6 +18,7 @@ use tracing_subscriber::{Layer, Registry};
 
 pub use clock::timestamp;
 pub use events::LogReporter;
+pub(crate) use events::tell_trouble;
 pub use line::{LineFormat, LineWriter, Origin, Value, printable};
 
 /// Libraries that tell more than anybody wants to know about a connector.

@@ -124,14 +124,9 @@ pub struct Common {
     )]
     pub max_rejects: Share,
 
-    /// Share of a collection above which a full import retires nothing
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value = "0.3",
-        help_heading = "Import"
-    )]
-    pub max_deletions: Share,
+    /// Let this run retire what the deletion guard stopped before
+    #[arg(long, help_heading = "Import")]
+    pub approve_deletions: bool,
 
     /// Parts of the source that are read at the same time
     #[arg(long, value_name = "NUMBER", default_value = "4", help_heading = "Import",

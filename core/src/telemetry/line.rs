@@ -1,7 +1,6 @@
 //! One line of the log.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use super::Sink;
@@ -99,9 +98,6 @@ impl LineWriter {
         let mut add = |name: &str, value: &str| {
             line.push_str(if line.is_empty() { "{\"" } else { ",\"" });
             line.push_str(name);
-            if FIXED.contains(&name) && line.contains(&format!("\"{name}\":")) {
-                line.push('_');
-            }
             line.push_str("\":");
             line.push_str(value);
         };
@@ -121,7 +117,7 @@ impl LineWriter {
                 }
                 Value::Other(value) => value.to_string(),
             };
-            add(name, &value);
+            if FIXED.contains(name) { add(&format!("{name}_"), &value) } else { add(name, &value) }
         }
         line.push('}');
         line
@@ -151,8 +147,7 @@ impl LineWriter {
                 Value::Other(value) => value.to_string(),
             };
             let before = if position == 0 { " (" } else { ", " };
-            // Writing to a String does not fail.
-            drop(write!(line, "{before}{name} {value}"));
+            line.push_str(&format!("{before}{name} {value}"));
         }
         if !fields.is_empty() {
             line.push(')');

@@ -1,0 +1,150 @@
+//! `import`: one import, from the settings to the report.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+
+use super::bars::Bars;
+use super::console::{Console, Look};
+use super::report_file;
+use super::setup::Setup;
+use super::summary::{headline, summary};
+use crate::car::{self, CarClient};
+use crate::config::CarCredentials;
+use crate::connector::Connector;
+use crate::engine::{self, Run};
+use crate::exit::{SUCCESS, exit_code};
+use crate::failure::{Failure, FailureKind};
+use crate::progress::Reporter;
+use crate::report::{Outcome, RunReport};
+use crate::telemetry::{LogReporter, Value};
+
+/// Version of the run report's format.
+const REPORT_FORMAT: u32 = 1;
+
+/// Imports and returns the exit code.
+pub(super) fn run<C: Connector>(setup: &Setup) -> u8 {
+    let console = &setup.console;
+    let began = Beginning::now();
+    let bars = (console.has_look() == Look::Terminal).then(|| Arc::new(Bars::on_terminal()));
+    let reporter: Arc<dyn Reporter> = match &bars {
+        Some(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
+        None => Arc::new(LogReporter::new()),
+    };
+    if let Some(bars) = &bars {
+        console.with_bars(bars.multi());
+    }
+    let run = setup
+        .run(|cancel| import::<C>(setup, reporter, cancel))
+        .unwrap_or_else(|failure| began.failed(setup, failure));
+    if let Some(bars) = &bars {
+        console.without_bars();
+        bars.clear();
+    }
+    end(setup, console, run)
+}
+
+/// Opens both sides and hands over to the engine. An error is one from before the run.
+async fn import<C: Connector>(
+    setup: &Setup,
+    reporter: Arc<dyn Reporter>,
+    cancel: CancellationToken,
+) -> Result<Run, Failure> {
+    setup.loaded.require(&["source"])?;
+    let common = &setup.common;
+    let credentials = CarCredentials::from_settings(common, &setup.loaded)?;
+    let connector: C = setup.open(&cancel).await?;
+
+    let user_agent = format!("{}/{}", setup.about.name, setup.about.version);
+    let mut options = car::Options::new(credentials, user_agent);
+    options.call_timeout = common.car_timeout.0;
+    options.connect_timeout = common.car_connect_timeout.0;
+    options.backoff.deadline = common.car_retry_for.0;
+    options.job_deadline = common.car_job_timeout.0;
+    let car = CarClient::new(options, Arc::clone(&reporter), cancel.clone())?;
+
+    let mut options = engine::Options::new(common.source.clone().unwrap_or_default());
+    options.force_full = common.full;
+    options.concurrency = common.concurrency;
+    options.page_rows = common.export_data_page_size;
+    options.memory_budget = usize::try_from(common.memory_budget.0).unwrap_or(usize::MAX);
+    options.spill_folder.clone_from(&common.export_data_dir);
+    options.keep_spill = common.keep_export_data_dir;
+    options.max_rejects = common.max_rejects.0;
+    options.approve_deletions = common.approve_deletions;
+    if let Some(file) = &common.quarantine {
+        options.quarantine.clone_from(file);
+    }
+    Ok(engine::run(Arc::new(connector), options, car, reporter, cancel).await)
+}
+
+/// Writes the report, says what came of the run, and returns the exit code.
+fn end(setup: &Setup, console: &Console, run: Run) -> u8 {
+    let Run { report, failure } = run;
+    let written = match &setup.common.report {
+        Some(file) => report_file::write(file, &report, console.redactor()),
+        None => Ok(()),
+    };
+    if failure.is_none() || report.totals() != crate::report::Counts::default() {
+        let totals = report.totals();
+        let number = |number: u64| Value::Other(number.into());
+        console.say(
+            &summary(&report),
+            &headline(&report),
+            &[
+                ("outcome", Value::Text(format!("{:?}", report.outcome).to_lowercase())),
+                ("mode", Value::Text(report.mode.map_or("none", crate::report::Mode::as_str).to_owned())),
+                ("sent", number(totals.sent)),
+                ("rejected", number(totals.rejected)),
+                ("withheld", number(totals.withheld)),
+                ("retired", number(totals.retired)),
+                ("duration_ms", number(report.duration_ms)),
+                ("exit_code", Value::Other(report.exit_code.into())),
+            ],
+        );
+    }
+    match (failure, written) {
+        (None, Ok(())) => SUCCESS,
+        (None, Err(unwritten)) => console.fail(&unwritten),
+        (Some(failure), Ok(())) => console.fail(&failure),
+        (Some(failure), Err(unwritten)) => {
+            // The first failure decides the exit code.
+            console.fail(&unwritten);
+            console.fail(&failure)
+        }
+    }
+}
+
+/// When a run began, for the report of one that never got to the engine.
+struct Beginning {
+    clock: Instant,
+    millis: u64,
+}
+
+impl Beginning {
+    fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Self { clock: Instant::now(), millis }
+    }
+
+    fn failed(&self, setup: &Setup, failure: Failure) -> Run {
+        let report = RunReport {
+            format: REPORT_FORMAT,
+            connector: setup.about.name.to_owned(),
+            version: setup.about.version.to_owned(),
+            source: setup.common.source.clone().unwrap_or_default(),
+            started_at: self.millis,
+            duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+            outcome: match failure.kind() {
+                FailureKind::Interrupted => Outcome::Interrupted,
+                _ => Outcome::Failed,
+            },
+            exit_code: exit_code(failure.kind()),
+            error: failure.chain(),
+            ..RunReport::default()
+        };
+        Run { report, failure: Some(failure) }
+    }
+}

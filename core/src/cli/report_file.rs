@@ -1,0 +1,50 @@
+//! `--report FILE`: the run report, whole or not at all, for nobody else to read.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::failure::{Failure, FailureKind};
+use crate::report::RunReport;
+use crate::secret::Redactor;
+
+/// Writes the report, without secrets.
+///
+/// It is written beside the file and then renamed, so that a reader finds the old one or the
+/// new one, and with mode 0600.
+pub(super) fn write(file: &Path, report: &RunReport, redactor: &Redactor) -> Result<(), Failure> {
+    let failed = |cause: std::io::Error| {
+        Failure::new(FailureKind::General, "could not write the run report")
+            .with("file", file.display())
+            .hint("check --report: its folder must exist and be writable")
+            .because(cause)
+    };
+    let mut value = serde_json::to_value(report).map_err(|error| failed(error.into()))?;
+    clean(&mut value, redactor);
+    let mut text = serde_json::to_vec_pretty(&value).map_err(|error| failed(error.into()))?;
+    text.push(b'\n');
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Created with mode 0600, and removed when the rename does not happen.
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    temporary.write_all(&text).map_err(failed)?;
+    temporary.as_file().sync_all().map_err(failed)?;
+    temporary.persist(file).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn clean(value: &mut Value, redactor: &Redactor) {
+    match value {
+        Value::String(text) => {
+            if let std::borrow::Cow::Owned(redacted) = redactor.redact(text) {
+                *text = redacted;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| clean(value, redactor)),
+        Value::Object(map) => map.values_mut().for_each(|value| clean(value, redactor)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

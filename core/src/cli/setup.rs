@@ -1,0 +1,82 @@
+//! What the verbs that talk to a source have in common.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+use super::console::Console;
+use super::signals;
+use crate::config::{Common, Loaded};
+use crate::connector::{About, Connector, Context};
+use crate::failure::{Failure, FailureKind};
+use crate::telemetry::Origin;
+
+/// How long a run that was asked to stop may take to come to an end.
+const GRACE: Duration = Duration::from_secs(9);
+
+/// How long tasks that did not end with the run may go on.
+const LEFTOVERS: Duration = Duration::from_millis(200);
+
+/// Everything that is known before the source is opened.
+pub(super) struct Setup {
+    pub about: About,
+    pub common: Common,
+    pub loaded: Loaded,
+    pub console: Console,
+}
+
+impl Setup {
+    /// Reads the common settings and starts the log.
+    pub(super) fn new(about: About, loaded: Loaded, mut console: Console) -> Result<Self, Failure> {
+        let common: Common = loaded.settings()?;
+        console.origin(Origin {
+            connector: common.name.clone().unwrap_or_else(|| about.name.to_owned()),
+            source: common.source.clone().unwrap_or_default(),
+            version: common.version.clone().unwrap_or_else(|| about.version.to_owned()),
+        });
+        console.start_log(common.debug);
+        Ok(Self { about, common, loaded, console })
+    }
+
+    /// Makes the connector. Does not talk to the source yet.
+    pub(super) async fn open<C: Connector>(&self, cancel: &CancellationToken) -> Result<C, Failure> {
+        let settings = self.loaded.own::<C::Settings>()?;
+        let source = self.common.source.clone().unwrap_or_default();
+        C::open(settings, Context { source, cancel: cancel.clone() }).await
+    }
+
+    /// Runs something that stops when a signal asks for it: by itself, or else after a grace
+    /// period.
+    pub(super) fn run<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        work: impl FnOnce(CancellationToken) -> F,
+    ) -> Result<T, Failure> {
+        let runtime = runtime()?;
+        let cancel = CancellationToken::new();
+        let outcome = runtime.block_on(async {
+            signals::watch(cancel.clone(), self.console.clone())?;
+            let late = async {
+                cancel.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
+            tokio::select! {
+                outcome = work(cancel.clone()) => outcome,
+                () = late => Err(Failure::new(
+                    FailureKind::Interrupted,
+                    format!("did not come to an end within {} s of the signal", GRACE.as_secs()),
+                )
+                .hint("run it again: it goes on from what was acknowledged")),
+            }
+        });
+        runtime.shutdown_timeout(LEFTOVERS);
+        outcome
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::new(FailureKind::General, "could not start threads").because(error)
+    })
+}

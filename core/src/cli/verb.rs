@@ -1,0 +1,72 @@
+//! The verbs. A new one is an arm here, a file beside this one, and an arm where they are run.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap_complete::Shell;
+
+/// What a command line asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// One import.
+    Import,
+    /// A test of the connection to the data source.
+    TestConnection,
+    /// A description of the connector for machines.
+    Spec(Spec),
+    /// A completion script for a shell.
+    Completions(Shell),
+    /// The manual page.
+    Man,
+}
+
+/// What `spec` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spec {
+    /// The JSON Schema of the settings.
+    Settings,
+    /// What the connector can do.
+    Capabilities,
+}
+
+/// Adds the verbs to the command line.
+pub(super) fn add_all(command: Command) -> Command {
+    command
+        .subcommand(Command::new("import").about("Import the source into the graph (the default)"))
+        .subcommand(
+            Command::new("test-connection")
+                .about("Reach the data source and sign in, nothing else"),
+        )
+        .subcommand(
+            Command::new("spec").about("Print the JSON Schema of the settings").arg(
+                Arg::new("capabilities")
+                    .long("capabilities")
+                    .action(ArgAction::SetTrue)
+                    .help("Print what the connector can do instead"),
+            ),
+        )
+        .subcommand(
+            Command::new("completions").about("Print a completion script for a shell").arg(
+                Arg::new("shell")
+                    .value_name("SHELL")
+                    .required(true)
+                    .value_parser(clap::value_parser!(Shell))
+                    .help("The shell"),
+            ),
+        )
+        .subcommand(Command::new("man").about("Print the manual page"))
+}
+
+impl Verb {
+    /// Reads the verb of a command line.
+    pub(super) fn of(matches: &ArgMatches) -> Self {
+        match matches.subcommand() {
+            Some(("test-connection", _)) => Self::TestConnection,
+            Some(("spec", verb)) if verb.get_flag("capabilities") => Self::Spec(Spec::Capabilities),
+            Some(("spec", _)) => Self::Spec(Spec::Settings),
+            Some(("completions", verb)) => verb
+                .get_one::<Shell>("shell")
+                .map_or(Self::Import, |shell| Self::Completions(*shell)),
+            Some(("man", _)) => Self::Man,
+            _ => Self::Import,
+        }
+    }
+}
