@@ -1,0 +1,279 @@
+//! The client of the reference server: the only place that knows its addresses.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use car_core::connector::{Cursor, ModelState};
+use car_core::{Failure, FailureKind};
+use reqwest::header::{ACCEPT, HeaderMap, LINK, RETRY_AFTER};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::config::Settings;
+use crate::error::{self, Refusal};
+use crate::source::{DeltaBody, Link, NamedLinks, Names, Objects, Record, XrefProperty};
+
+/// Largest answer that is read: a server may ignore paging and send a whole collection.
+const LARGEST_ANSWER: usize = 2 << 30;
+
+/// Objects to name in one call, so that addresses stay short.
+const NAMES_PER_CALL: usize = 500;
+
+/// How long one call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Talks to a reference server.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    settings: Settings,
+}
+
+/// What the server answers to a question for changes.
+pub(crate) enum DeltaAnswer {
+    Changes(Box<DeltaBody>, Option<Cursor>),
+    NotPossible(String),
+}
+
+/// An answer that is a success, or a refusal that the caller asked for.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct StateBody {
+    model_state_id: Option<String>,
+}
+
+/// An object as far as it names itself.
+#[derive(Deserialize)]
+struct Address {
+    pk: u64,
+    address: String,
+}
+
+#[derive(Deserialize)]
+struct ExternalId {
+    pk: u64,
+    external_id: String,
+}
+
+impl From<Address> for (Link, String) {
+    fn from(object: Address) -> Self {
+        (Link(object.pk), object.address)
+    }
+}
+
+impl From<ExternalId> for (Link, String) {
+    fn from(object: ExternalId) -> Self {
+        (Link(object.pk), object.external_id)
+    }
+}
+
+impl From<XrefProperty> for (Link, XrefProperty) {
+    fn from(object: XrefProperty) -> Self {
+        (Link(object.pk), object)
+    }
+}
+
+impl Client {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
+        let mut base = Url::parse(&settings.server)
+            .map_err(|reason| error::bad_address(&settings.server, reason))?;
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(error::bad_address(
+                base.scheme(),
+                "it is neither http nor https",
+            ));
+        }
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(error::bad_address(
+                "(not shown)",
+                "it must not carry credentials",
+            ));
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let http = car_core::http::client_builder()
+            .user_agent(concat!(
+                env!("CARGO_PKG_NAME"),
+                "/",
+                env!("CARGO_PKG_VERSION")
+            ))
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(60))
+            .timeout(CALL_TIMEOUT)
+            .build()
+            .map_err(|reason| {
+                Failure::new(FailureKind::General, "the HTTP client cannot be set up")
+                    .because(reason)
+            })?;
+        Ok(Self {
+            http,
+            base,
+            settings,
+        })
+    }
+
+    /// Names the server's present state.
+    pub(crate) async fn model_state(&self) -> Result<Option<ModelState>, Failure> {
+        let answer = self.get("model_state_id/", &[], &[]).await?;
+        let body: StateBody = parse(&answer.body)?;
+        Ok(body
+            .model_state_id
+            .filter(|state| !state.is_empty())
+            .map(ModelState))
+    }
+
+    /// Reads a page of a collection.
+    pub(crate) async fn objects<T: Record>(
+        &self,
+        collection: &str,
+        cursor: Option<&Cursor>,
+    ) -> Result<(Objects<T>, Option<Cursor>), Failure> {
+        let limit = self.settings.page_size.to_string();
+        let mut query = vec![("limit", limit.as_str())];
+        query.extend(cursor.map(|cursor| ("after", cursor.0.as_str())));
+        let answer = self.get(&format!("{collection}/"), &query, &[]).await?;
+        let objects = Objects::parse(&answer.body).map_err(error::unreadable)?;
+        Ok((objects, next(&answer.headers)))
+    }
+
+    /// Reads a page of what changed between two states.
+    pub(crate) async fn delta(
+        &self,
+        since: &ModelState,
+        until: &ModelState,
+        cursor: Option<&Cursor>,
+    ) -> Result<DeltaAnswer, Failure> {
+        let limit = self.settings.page_size.to_string();
+        let mut query = vec![
+            ("from", since.0.as_str()),
+            ("to", until.0.as_str()),
+            ("limit", limit.as_str()),
+        ];
+        query.extend(cursor.map(|cursor| ("after", cursor.0.as_str())));
+        let answer = self.get("delta/", &query, &[400, 409, 410]).await?;
+        if answer.status == 200 {
+            return Ok(DeltaAnswer::Changes(
+                parse(&answer.body)?,
+                next(&answer.headers),
+            ));
+        }
+        let refusal = Refusal::parse(&answer.body);
+        match refusal.code.as_str() {
+            "foreign_state" | "future_state" | "state_too_old" | "bad_state" | "from_after_to" => {
+                Ok(DeltaAnswer::NotPossible(refusal.message))
+            }
+            _ => Err(error::refused(answer.status, None, &answer.body)),
+        }
+    }
+
+    /// Looks up what the targets of links are called.
+    pub(crate) async fn names(&self, links: NamedLinks) -> Result<Names, Failure> {
+        Ok(Names {
+            mac_addresses: self.named::<Address, _>("mac_addresses", &links.mac_addresses).await?,
+            ip_addresses: self.named::<Address, _>("ip_addresses", &links.ip_addresses).await?,
+            vulnerabilities: self
+                .named::<ExternalId, _>("vulnerabilities", &links.vulnerabilities)
+                .await?,
+            xrefproperties: self
+                .named::<XrefProperty, _>("xrefproperties", &links.xrefproperties)
+                .await?,
+        })
+    }
+
+    async fn named<T: DeserializeOwned + Into<(Link, N)>, N>(
+        &self,
+        collection: &str,
+        links: &BTreeSet<Link>,
+    ) -> Result<HashMap<Link, N>, Failure> {
+        let numbers: Vec<String> = links.iter().map(|link| link.0.to_string()).collect();
+        let mut names = HashMap::with_capacity(links.len());
+        for some in numbers.chunks(NAMES_PER_CALL) {
+            let pks = some.join(",");
+            let answer = self.get(&format!("{collection}/"), &[("pk", &pks)], &[]).await?;
+            let objects: Vec<T> = parse(&answer.body)?;
+            names.extend(objects.into_iter().map(Into::into));
+        }
+        Ok(names)
+    }
+
+    /// Makes a call; statuses besides success are failures unless the caller wants them.
+    async fn get(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        wanted: &[u16],
+    ) -> Result<Answer, Failure> {
+        let mut address = self
+            .base
+            .join(path)
+            .map_err(|reason| error::bad_address(&self.settings.server, reason))?;
+        if !query.is_empty() {
+            address.query_pairs_mut().extend_pairs(query);
+        }
+        let mut response = self
+            .http
+            .get(address)
+            .basic_auth(
+                &self.settings.username,
+                Some(self.settings.password.expose()),
+            )
+            .header(ACCEPT, "application/json")
+            .send()
+            .await
+            .map_err(error::unreachable)?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(error::unreachable)? {
+            if body.len().saturating_add(chunk.len()) > LARGEST_ANSWER {
+                return Err(error::too_large(LARGEST_ANSWER));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if status == 200 || wanted.contains(&status) {
+            return Ok(Answer {
+                status,
+                headers,
+                body,
+            });
+        }
+        Err(error::refused(status, retry_after(&headers), &body))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(error::unreadable)
+}
+
+/// Returns where the next page begins, from `Link: <http://host/assets/?limit=9&after=7>; rel="next"`.
+fn next(headers: &HeaderMap) -> Option<Cursor> {
+    let links = headers
+        .get_all(LINK)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let next = links
+        .flat_map(|value| value.split(','))
+        .find(|link| link.contains("rel=\"next\"") || link.contains("rel=next"))?;
+    let address = next.split_once('<')?.1.split_once('>')?.0;
+    let query = address.split_once('?')?.1;
+    let after = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after")?;
+    Some(Cursor(after.1.into_owned()))
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
+}
