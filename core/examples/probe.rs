@@ -27,7 +27,12 @@ struct Settings {
     password: Secret,
 
     /// Regions to read
-    #[arg(long, value_name = "REGION", env = "CONNECTION_REGIONS", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "REGION",
+        env = "CONNECTION_REGIONS",
+        value_delimiter = ','
+    )]
     regions: Vec<String>,
 
     /// Number of assets in each region
@@ -70,9 +75,10 @@ impl Probe {
         let (kind, message) = match self.settings.behaviour {
             Behaviour::Well => return Ok(()),
             Behaviour::Unavailable => (FailureKind::SourceUnavailable, "cannot reach the source"),
-            Behaviour::Unauthorised => {
-                (FailureKind::SourceAuthentication, "the source does not accept the password")
-            }
+            Behaviour::Unauthorised => (
+                FailureKind::SourceAuthentication,
+                "the source does not accept the password",
+            ),
             Behaviour::Forbidden => (FailureKind::SourceForbidden, "the source forbids reading"),
             Behaviour::Invalid => (FailureKind::SourceInvalidParameter, "no such region"),
             Behaviour::Garbage => (FailureKind::SourceData, "the source's answer is not JSON"),
@@ -137,7 +143,10 @@ impl FullImport for Probe {
 
     async fn fetch(&self, _: &Scope, _: Option<&Cursor>) -> Result<Page, Failure> {
         self.call().await?;
-        Ok(Page { records: Records::default(), next: None })
+        Ok(Page {
+            records: Records::default(),
+            next: None,
+        })
     }
 }
 

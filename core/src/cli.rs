@@ -22,15 +22,16 @@ mod test_connection;
 mod verb;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::config::{Catalog, Environment, Refused};
+use crate::config::{Catalog, CommandLine, Environment, Refused};
 use crate::connector::{About, Connector};
 use crate::exit;
-use crate::failure::Failure;
 use console::{Console, Look};
+use import::Beginning;
 use setup::Setup;
 use verb::Verb;
 
@@ -54,16 +55,20 @@ pub fn run<C: Connector>(
     let about = C::about();
     let argv: Vec<OsString> = argv.into_iter().collect();
     // Asked for by images' health checks, often, and before there are any settings.
-    if argv.iter().skip(1).any(|word| word == "--health-check" || word == "-health-check") {
+    if argv
+        .iter()
+        .skip(1)
+        .any(|word| word == "--health-check" || word == "-health-check")
+    {
         return exit::SUCCESS;
     }
     let catalog = Catalog::new::<C::Settings>(command(&about));
-    let mut secrets = Vec::new();
     let mut console = Console::before_settings(&about);
-    let line = match catalog.read(argv, &mut secrets) {
+    let line = match catalog.read(argv.iter().cloned()) {
         Ok(line) => line,
         Err(Refused::Help(help)) => return console.print_help(&help),
-        Err(Refused::Wrong(failure)) => {
+        Err(Refused::Wrong { failure, secrets }) => {
+            console.look(Look::guess(&argv));
             console.hide(&secrets);
             return console.fail(&failure);
         }
@@ -72,23 +77,57 @@ pub fn run<C: Connector>(
     if prints_version(line.matches()) {
         return console.print(&format!("{} {}\n", about.name, about.version));
     }
-    let done = match Verb::of(line.matches()) {
-        Verb::Spec(what) => spec::text::<C>(&about, &catalog, what).map(|text| console.print(&text)),
-        Verb::Completions(shell) => Ok(console.print(&completions::script(&catalog, shell))),
-        Verb::Man => completions::manual(&catalog).map(|text| console.print(&text)),
-        Verb::Import | Verb::TestConnection => {
-            let loaded = catalog.load(&line, environment, &mut secrets);
-            console.hide(&secrets);
-            loaded.and_then(|loaded| Setup::new(about, loaded, console.clone())).map(|setup| {
-                if setup.common.connection_test || Verb::of(line.matches()) == Verb::TestConnection {
-                    test_connection::run::<C>(&setup)
-                } else {
-                    import::run::<C>(&setup)
+    let printed = match Verb::of(line.matches()) {
+        Verb::Import => return work::<C>(false, about, &catalog, &line, environment, console),
+        Verb::TestConnection => {
+            return work::<C>(true, about, &catalog, &line, environment, console);
+        }
+        Verb::Spec(what) => spec::text::<C>(&about, &catalog, what),
+        Verb::Completions(shell) => Ok(completions::script(&catalog, shell)),
+        Verb::Man => completions::manual(&catalog),
+    };
+    match printed {
+        Ok(text) => console.print(&text),
+        Err(failure) => console.fail(&failure),
+    }
+}
+
+/// Looks for the settings and runs a verb that needs them.
+fn work<C: Connector>(
+    only_test: bool,
+    about: About,
+    catalog: &Catalog,
+    line: &CommandLine,
+    environment: &Environment,
+    mut console: Console,
+) -> u8 {
+    let began = Beginning::now();
+    // Taken before the settings are complete: a report of why they are not is wanted too.
+    let report_file = line
+        .text("report")
+        .filter(|_| !only_test)
+        .map(PathBuf::from);
+    let mut secrets = Vec::new();
+    let loaded = catalog.load(line, environment, &mut secrets);
+    secrets.extend(line.secrets().iter().cloned());
+    console.hide(&secrets);
+    let setup = match loaded.and_then(|loaded| Setup::new(about.clone(), loaded, &mut console)) {
+        Ok(setup) => setup,
+        Err(failure) => {
+            if let Some(file) = report_file {
+                let report = began.failed(&about, "", &failure);
+                if let Err(unwritten) = report_file::write(&file, &report, console.redactor()) {
+                    console.fail(&unwritten);
                 }
-            })
+            }
+            return console.fail(&failure);
         }
     };
-    done.unwrap_or_else(|failure: Failure| console.fail(&failure))
+    if only_test || setup.common.connection_test {
+        test_connection::run::<C>(&setup)
+    } else {
+        import::run::<C>(&setup, &began)
+    }
 }
 
 /// Makes the command line without the settings.
@@ -99,7 +138,6 @@ fn command(about: &About) -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .disable_help_subcommand(true)
-        .args_override_self(false)
         .arg(
             Arg::new("help")
                 .short('h')
@@ -127,5 +165,7 @@ fn command(about: &About) -> Command {
 
 fn prints_version(matches: &clap::ArgMatches) -> bool {
     matches.get_flag("print_version")
-        || matches.get_one::<String>("version").is_some_and(String::is_empty)
+        || matches
+            .get_one::<String>("version")
+            .is_some_and(String::is_empty)
 }

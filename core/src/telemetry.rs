@@ -23,7 +23,16 @@ pub use line::{LineFormat, LineWriter, Origin, Value, printable};
 
 /// Libraries that tell more than anybody wants to know about a connector.
 const CHATTY: [&str; 10] = [
-    "aws_config", "aws_smithy_runtime", "h2", "hyper", "hyper_util", "mio", "reqwest", "rustls", "sqlx", "tower",
+    "aws_config",
+    "aws_smithy_runtime",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "reqwest",
+    "rustls",
+    "sqlx",
+    "tower",
 ];
 
 /// Takes finished lines.
@@ -51,7 +60,9 @@ pub fn subscriber(writer: Arc<LineWriter>, level: LevelFilter) -> impl Subscribe
     let quiet = LevelFilter::WARN.min(level);
     let targets = CHATTY
         .iter()
-        .fold(Targets::new().with_default(level), |targets, name| targets.with_target(*name, quiet));
+        .fold(Targets::new().with_default(level), |targets, name| {
+            targets.with_target(*name, quiet)
+        });
     Registry::default().with(LogLayer::new(writer).with_filter(targets))
 }
 
@@ -60,7 +71,12 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         let metadata = event.metadata();
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.writer.write(level(*metadata.level()), metadata.target(), &fields.message, &fields.others);
+        self.writer.write(
+            level(*metadata.level()),
+            metadata.target(),
+            &fields.message,
+            &fields.others,
+        );
     }
 }
 
@@ -148,7 +164,11 @@ mod tests {
             Arc::new(Redactor::new(&[Secret::from("hush-hush")])),
             Arc::clone(&lines) as Arc<dyn Sink>,
         )
-        .origin(Origin { connector: "probe".into(), source: "s1".into(), version: "1.0".into() })
+        .origin(Origin {
+            connector: "probe".into(),
+            source: "s1".into(),
+            version: "1.0".into(),
+        })
         .clock(|| 1_766_400_000_123_456);
         tracing::subscriber::with_default(subscriber(Arc::new(writer), level), act);
         let lines = lines.0.lock().unwrap();
@@ -168,16 +188,27 @@ mod tests {
         {"ibm_datetime":"2025-12-22T10:40:00.123456Z","level":"WARN","label":"hyper","message":"two\nlines \u001b[31m","connector":"probe","source":"s1","version":"1.0","source_":"x"}
         "#);
         for line in lines {
-            assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
+            assert!(
+                serde_json::from_str::<serde_json::Value>(&line).is_ok(),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn text_lines_hold_no_control_characters() {
-        let lines = log(LineFormat::Text { colour: false }, LevelFilter::DEBUG, || {
-            let error = std::io::Error::other("disk of hush-hush is full");
-            tracing::debug!(error = &error as &dyn std::error::Error, rows = 2, "two\nlines \u{1b}[31m");
-        });
+        let lines = log(
+            LineFormat::Text { colour: false },
+            LevelFilter::DEBUG,
+            || {
+                let error = std::io::Error::other("disk of hush-hush is full");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    rows = 2,
+                    "two\nlines \u{1b}[31m"
+                );
+            },
+        );
         insta::assert_snapshot!(lines.join("\n"), @"10:40:00Z DEBUG two lines �[31m (error disk of [secret] is full, rows 2)");
     }
 }

@@ -75,7 +75,10 @@ impl Bars {
             began: Instant::now(),
         };
         state.show();
-        Self { multi, state: Mutex::new(state) }
+        Self {
+            multi,
+            state: Mutex::new(state),
+        }
     }
 
     /// Returns the handle with which lines can be written above.
@@ -88,7 +91,10 @@ impl Bars {
     pub fn clear(&self) {
         if let Ok(state) = self.state.lock() {
             state.run.finish_and_clear();
-            state.scopes.values().for_each(|scope| scope.bar.finish_and_clear());
+            state
+                .scopes
+                .values()
+                .for_each(|scope| scope.bar.finish_and_clear());
         }
     }
 
@@ -111,7 +117,7 @@ impl State {
             rejected => format!(", {} rejected", grouped(rejected)),
         };
         self.run.set_message(format!(
-            "{}{}{scopes}: {} rows read, {} imported{rejected}, {}",
+            "{}{}{scopes}: {} rows read, {} imported{rejected}{}",
             self.mode,
             self.phase,
             grouped(self.read),
@@ -134,7 +140,9 @@ impl State {
 
 impl Reporter for Bars {
     fn report(&self, event: &Event) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         match event {
             Event::Decided { mode, .. } => state.mode = format!("{} import, ", mode.as_str()),
             Event::Phase(phase) => state.phase = phase.as_str(),
@@ -149,7 +157,7 @@ impl Reporter for Bars {
                 });
                 shown.rows = shown.rows.saturating_add(*rows);
                 shown.bar.set_message(format!(
-                    "  {}: {} rows, {}",
+                    "  {}: {} rows{}",
                     printable(scope),
                     grouped(shown.rows),
                     rate(shown.rows, shown.began.elapsed())
@@ -190,7 +198,9 @@ fn style() -> ProgressStyle {
 fn rate(rows: u64, time: Duration) -> String {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
     match rows.saturating_mul(1000) / millis {
-        _ if millis < 100 => "rate unknown".to_owned(),
-        rate => format!("{} a second", grouped(rate)),
+        // Too early to tell, or nothing to tell.
+        _ if millis < 100 => String::new(),
+        0 => String::new(),
+        rate => format!(", {} a second", grouped(rate)),
     }
 }

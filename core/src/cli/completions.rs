@@ -17,8 +17,10 @@ pub(super) fn script(catalog: &Catalog, shell: Shell) -> String {
 /// Returns the manual page.
 pub(super) fn manual(catalog: &Catalog) -> Result<String, Failure> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(catalog.command().clone()).render(&mut page).map_err(|error| {
-        Failure::new(FailureKind::General, "could not write the manual page").because(error)
-    })?;
+    clap_mangen::Man::new(catalog.command().clone())
+        .render(&mut page)
+        .map_err(|error| {
+            Failure::new(FailureKind::General, "could not write the manual page").because(error)
+        })?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }

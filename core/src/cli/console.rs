@@ -1,5 +1,6 @@
 //! The two streams: data on standard output, everything else on standard error.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 
@@ -28,7 +29,7 @@ pub(super) enum Look {
 
 impl Look {
     /// Chooses what fits where standard error goes to.
-    fn of(format: LogFormat) -> Self {
+    pub(super) fn of(format: LogFormat) -> Self {
         match (format, io::stderr().is_terminal()) {
             (LogFormat::Auto | LogFormat::Text, true) => Self::Terminal,
             (LogFormat::Text, false) => Self::Text,
@@ -36,9 +37,33 @@ impl Look {
         }
     }
 
+    /// Reads it from a command line that is wrong elsewhere.
+    pub(super) fn guess(argv: &[OsString]) -> Self {
+        let word = |word: &OsString| {
+            word.to_str()
+                .map(|word| word.trim_start_matches('-').to_owned())
+        };
+        let mut words = argv.iter().skip(1).filter_map(word);
+        let mut format = LogFormat::Auto;
+        while let Some(word) = words.next() {
+            let value = match word.strip_prefix("log-format") {
+                Some("") => words.next().unwrap_or_default(),
+                Some(value) => value.trim_start_matches('=').to_owned(),
+                None => continue,
+            };
+            format = LogFormat::from_word(value);
+        }
+        Self::of(format)
+    }
+
     /// Reads it from the command line.
     pub(super) fn asked_for(matches: &ArgMatches) -> Self {
-        Self::of(matches.get_one::<LogFormat>("log_format").copied().unwrap_or_default())
+        Self::of(
+            matches
+                .get_one::<LogFormat>("log_format")
+                .copied()
+                .unwrap_or_default(),
+        )
     }
 }
 
@@ -102,13 +127,18 @@ impl Console {
             (false, Look::Terminal) => LevelFilter::WARN,
             (false, Look::Text | Look::Json) => LevelFilter::INFO,
         };
-        drop(tracing::subscriber::set_global_default(subscriber(Arc::new(self.writer()), level)));
+        drop(tracing::subscriber::set_global_default(subscriber(
+            Arc::new(self.writer()),
+            level,
+        )));
     }
 
     fn writer(&self) -> LineWriter {
         let format = match self.look {
             Look::Json => LineFormat::Json,
-            Look::Terminal | Look::Text => LineFormat::Text { colour: self.colour },
+            Look::Terminal | Look::Text => LineFormat::Text {
+                colour: self.colour,
+            },
         };
         let sink: Arc<dyn Sink> = Arc::clone(&self.stderr) as Arc<dyn Sink>;
         LineWriter::new(format, Arc::clone(&self.redactor), sink).origin(self.origin.clone())
@@ -127,7 +157,9 @@ impl Console {
     /// Says something to people: as it is, or as the message of a log line with fields.
     pub(super) fn say(&self, text: &str, message: &str, fields: &[(&'static str, Value)]) {
         match self.look {
-            Look::Json => self.writer().write("INFO", "car_core::cli", message, fields),
+            Look::Json => self
+                .writer()
+                .write("INFO", "car_core::cli", message, fields),
             Look::Terminal | Look::Text => {
                 let clean = self.redactor.redact(text);
                 self.stderr.line(clean.trim_end_matches('\n'));
@@ -143,12 +175,17 @@ impl Console {
                 let mut chain = failure.chain().into_iter();
                 let message = chain.next().unwrap_or_default();
                 let hints = failure.hints().map(str::to_owned).collect();
-                self.writer().write("ERROR", "car_core::cli", &message, &[
-                    ("causes", Value::Texts(chain.collect())),
-                    ("hints", Value::Texts(hints)),
-                    ("kind", Value::Text(format!("{:?}", failure.kind()))),
-                    ("exit_code", Value::Other(code.into())),
-                ]);
+                self.writer().write(
+                    "ERROR",
+                    "car_core::cli",
+                    &message,
+                    &[
+                        ("causes", Value::Texts(chain.collect())),
+                        ("hints", Value::Texts(hints)),
+                        ("kind", Value::Text(format!("{:?}", failure.kind()))),
+                        ("exit_code", Value::Other(code.into())),
+                    ],
+                );
             }
             Look::Terminal | Look::Text => {
                 let text = render(failure, &self.redactor, self.colour);
@@ -161,7 +198,10 @@ impl Console {
     /// Prints data, and returns the exit code of that.
     pub(super) fn print(&self, text: &str) -> u8 {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        match stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
             Ok(()) => SUCCESS,
             // Whoever read it has read enough, as `head` does.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => SUCCESS,
@@ -176,13 +216,19 @@ impl Console {
     pub(super) fn print_help(&self, help: &clap::Error) -> u8 {
         let text = help.render();
         let shows_colours = self.colour && io::stdout().is_terminal();
-        self.print(&if shows_colours { text.ansi().to_string() } else { text.to_string() })
+        self.print(&if shows_colours {
+            text.ansi().to_string()
+        } else {
+            text.to_string()
+        })
     }
 }
 
 /// Tells whether standard error shows colours and its reader wants them.
 fn colours() -> bool {
-    let wanted = crate::config::Environment::of_process().get("NO_COLOR").is_none();
+    let wanted = crate::config::Environment::of_process()
+        .get("NO_COLOR")
+        .is_none();
     wanted && io::stderr().is_terminal()
 }
 
@@ -202,7 +248,11 @@ impl Stderr {
 
 impl Sink for Stderr {
     fn line(&self, line: &str) {
-        let bars = self.bars.lock().map(|bars| bars.clone()).unwrap_or_default();
+        let bars = self
+            .bars
+            .lock()
+            .map(|bars| bars.clone())
+            .unwrap_or_default();
         let write = || write_stderr(&format!("{line}\n"));
         match bars {
             Some(bars) => bars.suspend(write),

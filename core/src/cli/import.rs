@@ -12,7 +12,7 @@ use super::setup::Setup;
 use super::summary::{headline, summary};
 use crate::car::{self, CarClient};
 use crate::config::CarCredentials;
-use crate::connector::Connector;
+use crate::connector::{About, Connector};
 use crate::engine::{self, Run};
 use crate::exit::{SUCCESS, exit_code};
 use crate::failure::{Failure, FailureKind};
@@ -24,9 +24,8 @@ use crate::telemetry::{LogReporter, Value};
 const REPORT_FORMAT: u32 = 1;
 
 /// Imports and returns the exit code.
-pub(super) fn run<C: Connector>(setup: &Setup) -> u8 {
+pub(super) fn run<C: Connector>(setup: &Setup, began: &Beginning) -> u8 {
     let console = &setup.console;
-    let began = Beginning::now();
     let bars = (console.has_look() == Look::Terminal).then(|| Arc::new(Bars::on_terminal()));
     let reporter: Arc<dyn Reporter> = match &bars {
         Some(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
@@ -37,7 +36,10 @@ pub(super) fn run<C: Connector>(setup: &Setup) -> u8 {
     }
     let run = setup
         .run(|cancel| import::<C>(setup, reporter, cancel))
-        .unwrap_or_else(|failure| began.failed(setup, failure));
+        .unwrap_or_else(|failure| Run {
+            report: began.failed(&setup.about, setup.source(), &failure),
+            failure: Some(failure),
+        });
     if let Some(bars) = &bars {
         console.without_bars();
         bars.clear();
@@ -51,7 +53,7 @@ async fn import<C: Connector>(
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
 ) -> Result<Run, Failure> {
-    setup.loaded.require(&["source"])?;
+    setup.loaded.require_own_and(&["source"])?;
     let common = &setup.common;
     let credentials = CarCredentials::from_settings(common, &setup.loaded)?;
     let connector: C = setup.open(&cancel).await?;
@@ -64,7 +66,7 @@ async fn import<C: Connector>(
     options.job_deadline = common.car_job_timeout.0;
     let car = CarClient::new(options, Arc::clone(&reporter), cancel.clone())?;
 
-    let mut options = engine::Options::new(common.source.clone().unwrap_or_default());
+    let mut options = engine::Options::new(setup.source());
     options.force_full = common.full;
     options.concurrency = common.concurrency;
     options.page_rows = common.export_data_page_size;
@@ -93,8 +95,19 @@ fn end(setup: &Setup, console: &Console, run: Run) -> u8 {
             &summary(&report),
             &headline(&report),
             &[
-                ("outcome", Value::Text(format!("{:?}", report.outcome).to_lowercase())),
-                ("mode", Value::Text(report.mode.map_or("none", crate::report::Mode::as_str).to_owned())),
+                (
+                    "outcome",
+                    Value::Text(format!("{:?}", report.outcome).to_lowercase()),
+                ),
+                (
+                    "mode",
+                    Value::Text(
+                        report
+                            .mode
+                            .map_or("none", crate::report::Mode::as_str)
+                            .to_owned(),
+                    ),
+                ),
                 ("sent", number(totals.sent)),
                 ("rejected", number(totals.rejected)),
                 ("withheld", number(totals.withheld)),
@@ -117,24 +130,30 @@ fn end(setup: &Setup, console: &Console, run: Run) -> u8 {
 }
 
 /// When a run began, for the report of one that never got to the engine.
-struct Beginning {
+pub(super) struct Beginning {
     clock: Instant,
     millis: u64,
 }
 
 impl Beginning {
-    fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    pub(super) fn now() -> Self {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        Self { clock: Instant::now(), millis }
+        Self {
+            clock: Instant::now(),
+            millis,
+        }
     }
 
-    fn failed(&self, setup: &Setup, failure: Failure) -> Run {
-        let report = RunReport {
+    /// Makes the report.
+    pub(super) fn failed(&self, about: &About, source: &str, failure: &Failure) -> RunReport {
+        RunReport {
             format: REPORT_FORMAT,
-            connector: setup.about.name.to_owned(),
-            version: setup.about.version.to_owned(),
-            source: setup.common.source.clone().unwrap_or_default(),
+            connector: about.name.to_owned(),
+            version: about.version.to_owned(),
+            source: source.to_owned(),
             started_at: self.millis,
             duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
             outcome: match failure.kind() {
@@ -144,7 +163,6 @@ impl Beginning {
             exit_code: exit_code(failure.kind()),
             error: failure.chain(),
             ..RunReport::default()
-        };
-        Run { report, failure: Some(failure) }
+        }
     }
 }

@@ -16,11 +16,15 @@ pub(super) fn report_as_failure(program: impl FnOnce() -> u8) -> ExitCode {
 
 fn report(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
-    let place = panic.location().map_or_else(String::new, ToString::to_string);
+    let place = panic
+        .location()
+        .map_or_else(String::new, ToString::to_string);
     if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!(place, "the program has a defect: {message}");
     } else {
         // Before the settings are read there are no log lines, and no secrets yet.
-        super::console::write_stderr(&format!("error: the program has a defect: {message} ({place})\n"));
+        super::console::write_stderr(&format!(
+            "error: the program has a defect: {message} ({place})\n"
+        ));
     }
 }

@@ -20,8 +20,11 @@ use crate::telemetry::printable;
 /// ```
 #[must_use]
 pub fn render(failure: &Failure, redactor: &Redactor, colour: bool) -> String {
-    let (error, hint, off) =
-        if colour { ("\u{1b}[1;31m", "\u{1b}[36m", "\u{1b}[0m") } else { ("", "", "") };
+    let (error, hint, off) = if colour {
+        ("\u{1b}[1;31m", "\u{1b}[36m", "\u{1b}[0m")
+    } else {
+        ("", "", "")
+    };
     let clean = |text: &str| printable(&redactor.redact(text)).into_owned();
     let mut text = String::new();
     for (position, message) in failure.chain().iter().enumerate() {

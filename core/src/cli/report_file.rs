@@ -32,7 +32,9 @@ pub(super) fn write(file: &Path, report: &RunReport, redactor: &Redactor) -> Res
     let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     temporary.write_all(&text).map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
-    temporary.persist(file).map_err(|error| failed(error.error))?;
+    temporary
+        .persist(file)
+        .map_err(|error| failed(error.error))?;
     Ok(())
 }
 

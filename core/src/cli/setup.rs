@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::console::Console;
+use super::console::{Console, Look};
 use super::signals;
 use crate::config::{Common, Loaded};
 use crate::connector::{About, Connector, Context};
@@ -29,22 +29,51 @@ pub(super) struct Setup {
 
 impl Setup {
     /// Reads the common settings and starts the log.
-    pub(super) fn new(about: About, loaded: Loaded, mut console: Console) -> Result<Self, Failure> {
+    pub(super) fn new(
+        about: About,
+        loaded: Loaded,
+        console: &mut Console,
+    ) -> Result<Self, Failure> {
         let common: Common = loaded.settings()?;
+        console.look(Look::of(common.log_format));
         console.origin(Origin {
             connector: common.name.clone().unwrap_or_else(|| about.name.to_owned()),
             source: common.source.clone().unwrap_or_default(),
-            version: common.version.clone().unwrap_or_else(|| about.version.to_owned()),
+            version: common
+                .version
+                .clone()
+                .unwrap_or_else(|| about.version.to_owned()),
         });
         console.start_log(common.debug);
-        Ok(Self { about, common, loaded, console })
+        Ok(Self {
+            about,
+            common,
+            loaded,
+            console: console.clone(),
+        })
+    }
+
+    /// Returns the name of the source in the graph, empty when there is none.
+    pub(super) fn source(&self) -> &str {
+        self.common.source.as_deref().unwrap_or_default()
     }
 
     /// Makes the connector. Does not talk to the source yet.
-    pub(super) async fn open<C: Connector>(&self, cancel: &CancellationToken) -> Result<C, Failure> {
-        let settings = self.loaded.own::<C::Settings>()?;
-        let source = self.common.source.clone().unwrap_or_default();
-        C::open(settings, Context { source, cancel: cancel.clone() }).await
+    pub(super) async fn open<C: Connector>(
+        &self,
+        cancel: &CancellationToken,
+    ) -> Result<C, Failure> {
+        self.loaded.require_own_and(&[])?;
+        let settings: C::Settings = self.loaded.settings()?;
+        let source = self.source().to_owned();
+        C::open(
+            settings,
+            Context {
+                source,
+                cancel: cancel.clone(),
+            },
+        )
+        .await
     }
 
     /// Runs something that stops when a signal asks for it: by itself, or else after a grace
@@ -76,7 +105,10 @@ impl Setup {
 }
 
 fn runtime() -> Result<Runtime, Failure> {
-    Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::new(FailureKind::General, "could not start threads").because(error)
-    })
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(FailureKind::General, "could not start threads").because(error)
+        })
 }

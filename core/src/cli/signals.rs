@@ -37,7 +37,10 @@ async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
     }
 }
 
-#[expect(clippy::exit, reason = "whoever asks twice does not want to wait for anything")]
+#[expect(
+    clippy::exit,
+    reason = "whoever asks twice does not want to wait for anything"
+)]
 fn exit(code: i32) -> ! {
     std::process::exit(code)
 }

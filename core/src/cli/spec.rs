@@ -27,7 +27,11 @@ pub(super) fn text<C: Connector>(
 }
 
 fn capabilities(about: &About, catalog: &Catalog) -> Value {
-    let verbs: Vec<&str> = catalog.command().get_subcommands().map(clap::Command::get_name).collect();
+    let verbs: Vec<&str> = catalog
+        .command()
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .collect();
     json!({
         "format": FORMAT,
         "name": about.name,

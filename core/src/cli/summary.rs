@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::grid;
 use super::number::{duration, grouped};
 use crate::report::{Counts, Mode, Outcome, RunReport};
+use crate::telemetry::printable;
 
 /// Takes a number out of the counts of a collection.
 type Take = fn(&Counts) -> u64;
@@ -23,7 +24,11 @@ const COLUMNS: [(&str, Take); 6] = [
 #[must_use]
 pub fn headline(report: &RunReport) -> String {
     let objects = |number: u64| {
-        format!("{} {}", grouped(number), if number == 1 { "object" } else { "objects" })
+        format!(
+            "{} {}",
+            grouped(number),
+            if number == 1 { "object" } else { "objects" }
+        )
     };
     let totals = report.totals();
     let time = duration(Duration::from_millis(report.duration_ms));
@@ -39,8 +44,14 @@ pub fn headline(report: &RunReport) -> String {
             "imported {} in {time}, but not all of the source",
             objects(totals.sent)
         ),
-        Outcome::Held => format!("sent {} in {time} and retired nothing", objects(totals.sent)),
-        Outcome::Interrupted => format!("sent {} in {time} until a signal came", objects(totals.sent)),
+        Outcome::Held => format!(
+            "sent {} in {time} and retired nothing",
+            objects(totals.sent)
+        ),
+        Outcome::Interrupted => format!(
+            "sent {} in {time} until a signal came",
+            objects(totals.sent)
+        ),
         Outcome::Failed => format!("sent {} in {time} until it failed", objects(totals.sent)),
     };
     match report.mode.map(Mode::as_str) {
@@ -59,19 +70,29 @@ pub fn summary(report: &RunReport) -> String {
         .filter(|(_, take)| report.collections.values().any(|counts| take(counts) > 0))
         .collect();
     if !columns.is_empty() {
-        let headings: Vec<&str> =
-            std::iter::once("collection").chain(columns.iter().map(|(name, _)| *name)).collect();
+        let headings: Vec<&str> = std::iter::once("collection")
+            .chain(columns.iter().map(|(name, _)| *name))
+            .collect();
         let row = |name: &str, counts: &Counts| {
             let numbers = columns.iter().map(|(_, take)| grouped(take(counts)));
             std::iter::once(name.to_owned()).chain(numbers).collect()
         };
-        let rows: Vec<Vec<String>> =
-            report.collections.iter().map(|(name, counts)| row(name, counts)).collect();
+        let rows: Vec<Vec<String>> = report
+            .collections
+            .iter()
+            .map(|(name, counts)| row(name, counts))
+            .collect();
         text.push_str(&grid::table(&headings, &rows));
         text.push('\n');
     }
-    for scope in report.scopes.iter().filter(|scope| !scope.complete && !scope.error.is_empty()) {
-        text.push_str(&format!("not complete: {}: {}\n", scope.name, scope.error.join(": ")));
+    for scope in report
+        .scopes
+        .iter()
+        .filter(|scope| !scope.complete && !scope.error.is_empty())
+    {
+        let line = format!("not complete: {}: {}", scope.name, scope.error.join(": "));
+        text.push_str(&printable(&line));
+        text.push('\n');
     }
     if report.totals().rejected > 0
         && let Some(file) = &report.quarantine

@@ -26,12 +26,18 @@ pub(super) fn run<C: Connector>(setup: &Setup) -> u8 {
         }
     });
     if let Err(failure) = tested {
-        return setup.console.fail(&failure.wrap(format!("cannot use {}", setup.about.title)));
+        return setup
+            .console
+            .fail(&failure.wrap(format!("cannot use {}", setup.about.title)));
     }
     let elapsed = started.elapsed();
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     setup.console.say(
-        &format!("{} answers and accepts the credentials ({})", setup.about.title, number::duration(elapsed)),
+        &format!(
+            "{} answers and accepts the credentials ({})",
+            setup.about.title,
+            number::duration(elapsed)
+        ),
         "the connection works",
         &[("duration_ms", Value::Other(millis.into()))],
     );

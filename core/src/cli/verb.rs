@@ -36,21 +36,25 @@ pub(super) fn add_all(command: Command) -> Command {
                 .about("Reach the data source and sign in, nothing else"),
         )
         .subcommand(
-            Command::new("spec").about("Print the JSON Schema of the settings").arg(
-                Arg::new("capabilities")
-                    .long("capabilities")
-                    .action(ArgAction::SetTrue)
-                    .help("Print what the connector can do instead"),
-            ),
+            Command::new("spec")
+                .about("Print the JSON Schema of the settings")
+                .arg(
+                    Arg::new("capabilities")
+                        .long("capabilities")
+                        .action(ArgAction::SetTrue)
+                        .help("Print what the connector can do instead"),
+                ),
         )
         .subcommand(
-            Command::new("completions").about("Print a completion script for a shell").arg(
-                Arg::new("shell")
-                    .value_name("SHELL")
-                    .required(true)
-                    .value_parser(clap::value_parser!(Shell))
-                    .help("The shell"),
-            ),
+            Command::new("completions")
+                .about("Print a completion script for a shell")
+                .arg(
+                    Arg::new("shell")
+                        .value_name("SHELL")
+                        .required(true)
+                        .value_parser(clap::value_parser!(Shell))
+                        .help("The shell"),
+                ),
         )
         .subcommand(Command::new("man").about("Print the manual page"))
 }

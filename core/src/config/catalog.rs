@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::ValueParser;
+use clap::builder::{BoolishValueParser, ValueParser};
 use clap::{Arg, ArgAction, Args, Command};
 
 use super::common::Common;
@@ -204,6 +204,12 @@ fn prepared(arg: Arg) -> Arg {
     if let Some(env) = arg.get_env().and_then(|name| name.to_str()) {
         help.push_str(&format!(" [env: {env}]"));
     }
+    let arg = match arg.get_action() {
+        ArgAction::Set if arg.get_value_parser().type_id() == TypeId::of::<bool>() => {
+            arg.value_parser(BoolishValueParser::new())
+        }
+        _ => arg,
+    };
     let is_flag = arg.get_long().is_some() || arg.get_short().is_some();
     arg.required(false)
         .global(is_flag)

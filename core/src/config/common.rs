@@ -137,7 +137,7 @@ pub struct Common {
     #[arg(
         long,
         value_name = "SIZE",
-        default_value = "64MiB",
+        default_value = "32MiB",
         help_heading = "Import"
     )]
     pub memory_budget: ByteSize,
@@ -222,7 +222,7 @@ impl LogFormat {
         clippy::needless_pass_by_value,
         reason = "the parser hands over a `String`"
     )]
-    fn from_word(word: String) -> Self {
+    pub(crate) fn from_word(word: String) -> Self {
         match word.as_str() {
             "json" => Self::Json,
             "text" => Self::Text,

@@ -12,15 +12,15 @@ use super::catalog::{Catalog, Kind, Setting};
 use super::environment::Environment;
 use super::origin::Origin;
 use super::{refusal, yaml};
-use crate::connector::Settings;
 use crate::failure::{Failure, FailureKind};
 use crate::secret::{Secret, SecretFiles};
 
-/// A command line that was understood.
-#[derive(Debug, Clone)]
+/// A command line that was understood. Not `Debug`: it may hold secrets.
+#[derive(Clone)]
 pub struct CommandLine {
     words: Vec<OsString>,
     matches: ArgMatches,
+    secrets: Vec<Secret>,
 }
 
 /// A command line that asks for something else than work.
@@ -29,11 +29,16 @@ pub enum Refused {
     /// It asks for help, which is this text.
     Help(Box<clap::Error>),
     /// It is wrong.
-    Wrong(Failure),
+    Wrong {
+        /// Why.
+        failure: Failure,
+        /// Secrets in it, which the failure may quote.
+        secrets: Vec<Secret>,
+    },
 }
 
-/// Settings from all places.
-#[derive(Debug, Clone)]
+/// Settings from all places. Not `Debug`: they hold secrets.
+#[derive(Clone)]
 pub struct Loaded {
     matches: ArgMatches,
     origins: BTreeMap<String, Origin>,
@@ -51,8 +56,15 @@ impl CommandLine {
         self.matches.value_source(&setting.id) == Some(ValueSource::CommandLine)
     }
 
-    /// Returns the text of a setting if the command line has it.
-    fn text(&self, id: &str) -> Option<&OsStr> {
+    /// Returns the secrets that stand in it.
+    #[must_use]
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Returns the text of a setting, by the name of its field, if the command line has it.
+    #[must_use]
+    pub fn text(&self, id: &str) -> Option<&OsStr> {
         match self.matches.value_source(id) {
             Some(ValueSource::CommandLine) => self.matches.get_raw(id)?.next(),
             _ => None,
@@ -61,25 +73,28 @@ impl CommandLine {
 }
 
 impl Catalog {
-    /// Reads a command line, the name of the program first. Secrets in it are added to
-    /// `secrets`, whatever the outcome.
+    /// Reads a command line, the name of the program first.
     ///
     /// # Errors
     ///
     /// When it asks for help, or is wrong.
-    pub fn read(
-        &self,
-        argv: impl IntoIterator<Item = OsString>,
-        secrets: &mut Vec<Secret>,
-    ) -> Result<CommandLine, Refused> {
-        let words = usual_form(argv.into_iter().collect(), self, secrets);
+    pub fn read(&self, argv: impl IntoIterator<Item = OsString>) -> Result<CommandLine, Refused> {
+        let mut secrets = Vec::new();
+        let words = usual_form(argv.into_iter().collect(), self, &mut secrets);
         let from_flag = |setting: &Setting| Origin::Flag {
             flag: setting.flag.clone(),
         };
         match self.command().clone().try_get_matches_from(&words) {
-            Ok(matches) => Ok(CommandLine { words, matches }),
+            Ok(matches) => Ok(CommandLine {
+                words,
+                matches,
+                secrets,
+            }),
             Err(error) if !error.use_stderr() => Err(Refused::Help(Box::new(error))),
-            Err(error) => Err(Refused::Wrong(refusal::failure(&error, self, from_flag))),
+            Err(error) => Err(Refused::Wrong {
+                failure: refusal::failure(&error, self, from_flag),
+                secrets,
+            }),
         }
     }
 
@@ -227,20 +242,22 @@ impl Loaded {
         })
     }
 
-    /// Makes the connector's own settings.
-    ///
-    /// # Errors
-    ///
-    /// When required ones are missing, with all of them named.
-    pub fn own<S: Settings>(&self) -> Result<S, Failure> {
-        self.missing(|setting| setting.own && setting.required)?;
-        self.settings()
-    }
-
     /// Returns where the value of a setting, named by its long flag, came from.
     #[must_use]
     pub fn origin(&self, flag: &str) -> Origin {
         self.origins.get(flag).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// Checks that the connector's required settings and these common ones, named by their long
+    /// flags, have a value.
+    ///
+    /// # Errors
+    ///
+    /// When some have none, with all of them named.
+    pub fn require_own_and(&self, flags: &[&str]) -> Result<(), Failure> {
+        self.missing(|setting| {
+            (setting.own && setting.required) || flags.contains(&setting.flag.as_str())
+        })
     }
 
     /// Checks that settings, named by their long flags, have a value.

@@ -28,16 +28,29 @@ impl LogReporter {
     #[must_use]
     pub fn new() -> Self {
         let told = Instant::now();
-        Self { state: Mutex::new(State { rows: 0, acknowledged: 0, rejected: 0, told }) }
+        Self {
+            state: Mutex::new(State {
+                rows: 0,
+                acknowledged: 0,
+                rejected: 0,
+                told,
+            }),
+        }
     }
 
     fn count(&self, rows: u64, acknowledged: u64) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         state.rows = state.rows.saturating_add(rows);
         state.acknowledged = state.acknowledged.saturating_add(acknowledged);
         if state.told.elapsed() >= INTERVAL {
             state.told = Instant::now();
-            tracing::info!(rows_read = state.rows, rows_imported = state.acknowledged, "importing");
+            tracing::info!(
+                rows_read = state.rows,
+                rows_imported = state.acknowledged,
+                "importing"
+            );
         }
     }
 
@@ -68,9 +81,15 @@ impl Reporter for LogReporter {
                 tracing::debug!(scope = scope.as_str(), rows, "read a page");
                 self.count(*rows, 0);
             }
-            Event::ScopeDone { scope } => tracing::info!(scope = scope.as_str(), "read a scope to its end"),
+            Event::ScopeDone { scope } => {
+                tracing::info!(scope = scope.as_str(), "read a scope to its end")
+            }
             Event::Acknowledged { collection, rows } => {
-                tracing::debug!(collection = collection.as_str(), rows, "rows were acknowledged");
+                tracing::debug!(
+                    collection = collection.as_str(),
+                    rows,
+                    "rows were acknowledged"
+                );
                 self.count(0, *rows);
             }
             Event::Rejected { .. } => {
@@ -103,7 +122,12 @@ pub(crate) fn tell_trouble(event: &Event) {
                 "rejected a row"
             );
         }
-        Event::Waiting { call, attempt, wait, error } => {
+        Event::Waiting {
+            call,
+            attempt,
+            wait,
+            error,
+        } => {
             tracing::warn!(
                 call = call.as_str(),
                 attempt,

@@ -8,8 +8,15 @@ use super::clock;
 use crate::secret::Redactor;
 
 /// Names that every line has; a field of an event that is called the same gets a `_` behind.
-const FIXED: [&str; 7] =
-    ["ibm_datetime", "level", "label", "message", "connector", "source", "version"];
+const FIXED: [&str; 7] = [
+    "ibm_datetime",
+    "level",
+    "label",
+    "message",
+    "connector",
+    "source",
+    "version",
+];
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +65,13 @@ impl LineWriter {
     /// Makes a writer of lines in this format.
     #[must_use]
     pub fn new(format: LineFormat, redactor: Arc<Redactor>, sink: Arc<dyn Sink>) -> Self {
-        Self { format, origin: Origin::default(), redactor, sink, clock: clock::now }
+        Self {
+            format,
+            origin: Origin::default(),
+            redactor,
+            sink,
+            clock: clock::now,
+        }
     }
 
     /// Sets who writes.
@@ -117,7 +130,11 @@ impl LineWriter {
                 }
                 Value::Other(value) => value.to_string(),
             };
-            if FIXED.contains(name) { add(&format!("{name}_"), &value) } else { add(name, &value) }
+            if FIXED.contains(name) {
+                add(&format!("{name}_"), &value)
+            } else {
+                add(name, &value)
+            }
         }
         line.push('}');
         line
