@@ -1,2 +1,70 @@
-//! Placeholder.
-fn main() {}
+//! Measures what an import costs.
+//!
+//! A source that answers from memory, a sink that discards, and the connector between them, each
+//! a process of its own, so that the connector's CPU time and memory are its own. Times on a
+//! shared machine vary; CPU seconds vary less, and everything that is compared is measured in one
+//! run.
+
+mod measure;
+mod run;
+mod sink;
+mod source;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Measures the import: objects per CPU-second, memory, growth")]
+struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
+
+    /// Numbers of assets to import, one measurement each.
+    #[arg(long, value_delimiter = ',', default_value = "1000,20000,100000")]
+    assets: Vec<u64>,
+
+    /// Runs of each measurement; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
+    runs: u32,
+
+    /// Also import into the embedded service.
+    #[arg(long)]
+    service: bool,
+
+    /// Folder with the release binaries.
+    #[arg(long, default_value = "target/release")]
+    binaries: PathBuf,
+
+    /// Further arguments of the connector, such as `--concurrency=1`.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Serves a made inventory from memory.
+    #[command(hide = true)]
+    Source {
+        /// How many assets.
+        assets: u64,
+    },
+    /// Answers as a CAR service does and forgets everything.
+    #[command(hide = true)]
+    Sink,
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.part {
+        Some(Part::Source { assets }) => source::serve(assets),
+        Some(Part::Sink) => sink::serve(),
+        None => run::all(&run::Plan {
+            assets: cli.assets,
+            runs: cli.runs,
+            service: cli.service,
+            binaries: cli.binaries,
+            arguments: cli.arguments,
+        }),
+    }
+}
