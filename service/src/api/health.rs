@@ -1,0 +1,42 @@
+//! Whether the service answers, and whether what it needs does.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use car_schema::wire::{Features, Health};
+use serde_json::{Value, json};
+
+use super::App;
+
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health {
+        status: "ok".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        features: Features::default(),
+    })
+}
+
+/// Asks the store to read and to write, and says how that went.
+pub(crate) async fn all(State(state): App) -> (StatusCode, Json<Value>) {
+    let read = match state.store.read().await {
+        Ok(mut conn) => conn.fetch("SELECT 1".into(), Vec::new()).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    let write = state.store.write(crate::store::ops::Touch).await;
+    let tell = |result: &crate::Result<()>| match result {
+        Ok(()) => json!({ "status": "ok" }),
+        Err(error) => json!({ "status": "error", "error": error.message() }),
+    };
+    let good = read.is_ok() && write.is_ok();
+    let body = json!({
+        "status": if good { "ok" } else { "error" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "checks": { "store_read": tell(&read), "store_write": tell(&write) },
+    });
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(body))
+}

@@ -1,0 +1,109 @@
+//! The calls of the protocol, below `/api/car/v2` and `/api/car/v3`.
+
+mod databases;
+mod extract;
+mod health;
+mod imports;
+mod jobs;
+mod query;
+mod schema;
+mod sources;
+mod tenant;
+mod vertices;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{delete, get, patch, post};
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+pub(crate) use tenant::ClearToken;
+
+use crate::error::{Error, Result};
+use crate::state::AppState;
+
+pub(crate) type App = State<Arc<AppState>>;
+
+/// How long a caller may pause while it sends a body.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
+
+/// Returns all routes.
+pub(crate) fn router(state: Arc<AppState>) -> Router {
+    let v2 = Router::new()
+        .route(
+            "/databases",
+            get(databases::show)
+                .post(databases::create)
+                .patch(databases::repair),
+        )
+        .route("/jobstatus", get(jobs::many))
+        .route("/jobstatus/{id}", get(jobs::one))
+        .route("/imports", post(imports::import))
+        .route("/importstatus", get(imports::many))
+        .route("/importstatus/{id}", get(imports::one))
+        .route(
+            "/source",
+            get(sources::show_by_key).patch(sources::patch_by_key),
+        )
+        .route("/source/{source}", get(sources::show).patch(sources::patch))
+        .route(
+            "/source/{source}/full-import-in-progress",
+            get(sources::session)
+                .post(sources::open)
+                .delete(sources::close),
+        )
+        .route("/source/{source}/{collection}", delete(vertices::retire))
+        .route("/{collection}", patch(vertices::patch).get(vertices::list))
+        .route("/{collection}/{id}/graph", get(vertices::graph));
+    let v3 = Router::new()
+        .route("/carSchema", get(schema::all).post(schema::put))
+        .route("/carSchema/{key}", get(schema::one).delete(schema::remove))
+        .route("/importSchema", get(schema::import_schema))
+        .route("/extensionSchema", get(schema::extension_schema))
+        .route("/query", post(query::post))
+        .route("/clearDbToken", get(tenant::clear_token))
+        .route("/clearDb", post(tenant::clear))
+        .route("/clearDb/", post(tenant::clear))
+        .route("/health/all", get(health::all));
+    let guarded = Router::new()
+        .nest("/api/car/v2", v2)
+        .nest("/api/car/v3", v3)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            authorise,
+        ));
+    Router::new()
+        .route("/api/car/v2/health", get(health::health))
+        .route("/api/car/v3/health", get(health::health))
+        .merge(guarded)
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+        .with_state(state)
+}
+
+async fn authorise(State(state): App, request: Request, next: Next) -> Result<Response> {
+    state.access.check(request.headers())?;
+    Ok(next.run(request).await)
+}
+
+async fn unknown_route() -> Error {
+    Error::not_found(
+        "unknown_call",
+        "there is no such call; base addresses are /api/car/v2 and /api/car/v3",
+    )
+}
+
+async fn unknown_method() -> Error {
+    Error::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "unknown_method",
+        "this address does not take that method",
+    )
+}

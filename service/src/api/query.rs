@@ -1,0 +1,23 @@
+//! GraphQL over HTTP.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde_json::Value;
+
+use super::App;
+use super::extract::JsonBody;
+use crate::error::Result;
+use crate::graphql;
+
+/// Header that asks for the graph as of an earlier time.
+const TIMEPOINT: &str = "x-hasura-car-timepoint";
+
+pub(crate) async fn post(
+    State(state): App,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<async_graphql::Request>,
+) -> Result<Json<Value>> {
+    let at = graphql::timepoint(headers.get(TIMEPOINT))?;
+    graphql::execute(&state, request, at).await.map(Json)
+}

@@ -1,0 +1,147 @@
+//! Sources, their save points and their full-import sessions.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use car_schema::wire::JobStarted;
+use serde_json::{Map, Value};
+
+use super::App;
+use super::databases::as_job;
+use super::extract::{JsonBody, Parameters, Segments};
+use crate::error::{Error, Result};
+use crate::ingest::valid_key;
+use crate::state::AppState;
+use crate::store::ops::session::{CloseSession, OpenSession, SessionState, preview};
+use crate::store::ops::source::{PatchSource, document};
+
+pub(crate) async fn show(
+    State(state): App,
+    Segments(source): Segments<String>,
+) -> Result<Json<Value>> {
+    let mut conn = state.store.read().await?;
+    document(conn.as_mut(), &source).await.map(Json)
+}
+
+pub(crate) async fn show_by_key(State(state): App, parameters: Parameters) -> Result<Json<Value>> {
+    show(State(state), Segments(key(&parameters)?)).await
+}
+
+pub(crate) async fn patch(
+    State(state): App,
+    Segments(source): Segments<String>,
+    JsonBody(body): JsonBody<Map<String, Value>>,
+) -> Result<Json<Value>> {
+    change(&state, source, body).await
+}
+
+pub(crate) async fn patch_by_key(
+    State(state): App,
+    parameters: Parameters,
+    JsonBody(body): JsonBody<Map<String, Value>>,
+) -> Result<Json<Value>> {
+    change(&state, key(&parameters)?, body).await
+}
+
+fn key(parameters: &Parameters) -> Result<String> {
+    parameters
+        .get("key")
+        .map(str::to_owned)
+        .ok_or_else(|| Error::bad_request("missing_parameter", "name the source with `key=`"))
+}
+
+async fn change(state: &AppState, key: String, body: Map<String, Value>) -> Result<Json<Value>> {
+    let mut set = Vec::new();
+    for (name, value) in body {
+        let column = match name.as_str() {
+            "model_state_id" => "model_state_id",
+            "name" => "name",
+            "description" => "description",
+            "product_link" => "product_link",
+            _ => {
+                return Err(Error::bad_request(
+                    "unknown_field",
+                    format!(
+                        "`{name}` of a source cannot be changed; model_state_id, name, description and product_link can"
+                    ),
+                ));
+            }
+        };
+        let value = match value {
+            // The protocol clears a save point with an empty text.
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) if text.contains('\0') => {
+                return Err(Error::bad_request(
+                    "invalid_field",
+                    format!("`{name}` contains a zero character"),
+                ));
+            }
+            Value::String(text) => Some(text),
+            Value::Null => None,
+            _ => {
+                return Err(Error::bad_request(
+                    "invalid_field",
+                    format!("`{name}` must be text"),
+                ));
+            }
+        };
+        set.push((column, value));
+    }
+    let operation = PatchSource {
+        key: key.clone(),
+        set,
+    };
+    state.store.write(operation).await?;
+    let mut conn = state.store.read().await?;
+    document(conn.as_mut(), &key).await.map(Json)
+}
+
+pub(crate) async fn session(
+    State(state): App,
+    Segments(source): Segments<String>,
+) -> Result<Json<SessionState>> {
+    let snapshot = state.ready().await?;
+    let mut conn = state.store.read().await?;
+    preview(conn.as_mut(), &snapshot.layout, &source)
+        .await
+        .map(Json)
+}
+
+/// Opens a session. One that is open begins anew, unless `resume=true` asks to go on with it.
+pub(crate) async fn open(
+    State(state): App,
+    Segments(source): Segments<String>,
+    parameters: Parameters,
+) -> Result<(StatusCode, Json<JobStarted>)> {
+    let snapshot = state.ready().await?;
+    if !valid_key(&source) {
+        return Err(Error::bad_request(
+            "invalid_source",
+            "the name of a source has 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *",
+        ));
+    }
+    let resume = parameters.get("resume") == Some("true");
+    as_job(&state, "open_session", |job| OpenSession {
+        model: snapshot.version,
+        source,
+        resume,
+        job,
+    })
+    .await
+}
+
+pub(crate) async fn close(
+    State(state): App,
+    Segments(source): Segments<String>,
+) -> Result<(StatusCode, Json<JobStarted>)> {
+    let snapshot = state.ready().await?;
+    as_job(&state, "close_session", |job| CloseSession {
+        layout: Arc::clone(&snapshot.layout),
+        model: snapshot.version,
+        source,
+        job,
+    })
+    .await
+}

@@ -1,0 +1,229 @@
+//! Listening: connections with time limits, and a stop that finishes what runs.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tower_service::Service as _;
+
+use crate::auth::Credentials;
+use crate::folder::StartError;
+use crate::service::Service;
+
+/// How long a caller may take to send the head of a request.
+const HEAD: Duration = Duration::from_secs(15);
+
+/// How long running calls may take to end after the stop was asked for.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// How the server shall be.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Folder for the data; made where it is missing.
+    pub data: PathBuf,
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Fixed key and password; without them the service makes its own on the first start.
+    pub credentials: Option<Credentials>,
+    /// Fixed token for `Authorization: car-token`.
+    pub token: Option<String>,
+    /// Largest body of an import, in bytes.
+    pub body_limit: Option<usize>,
+}
+
+impl Options {
+    /// Describes a server on a free loopback port.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            credentials: None,
+            token: None,
+            body_limit: None,
+        }
+    }
+
+    /// Sets the address to listen on.
+    #[must_use]
+    pub fn listen(mut self, listen: SocketAddr) -> Self {
+        self.listen = listen;
+        self
+    }
+
+    /// Sets a fixed key and password.
+    #[must_use]
+    pub fn credentials(mut self, key: impl Into<String>, password: impl Into<String>) -> Self {
+        self.credentials = Some(Credentials {
+            key: key.into(),
+            password: password.into(),
+        });
+        self
+    }
+
+    /// Sets a fixed token.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sets the largest body of an import, in bytes.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = Some(bytes);
+        self
+    }
+}
+
+/// Starts services.
+#[derive(Debug)]
+pub struct Server;
+
+/// A server that answers. Dropping it stops it without waiting for running calls.
+#[derive(Debug)]
+pub struct RunningServer {
+    addr: SocketAddr,
+    generated: Option<Credentials>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the data folder and begins to answer.
+    ///
+    /// # Errors
+    ///
+    /// When the folder, the database or the address cannot be used; the text names the flag.
+    pub async fn start(options: Options) -> Result<RunningServer, StartError> {
+        let listen = |source| StartError::Listen {
+            listen: options.listen.to_string(),
+            source,
+        };
+        // First the port: a taken one is found before the database is touched.
+        let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        let mut builder = Service::builder(options.data);
+        if let Some(credentials) = options.credentials {
+            builder = builder.credentials(credentials.key, credentials.password);
+        }
+        if let Some(token) = options.token {
+            builder = builder.token(token);
+        }
+        if let Some(limit) = options.body_limit {
+            builder = builder.body_limit(limit);
+        }
+        let service = builder.build().await?;
+        let generated = service.generated().cloned();
+        let (stop, stopping) = watch::channel(false);
+        let task = tokio::spawn(serve(listener, service, stopping));
+        Ok(RunningServer {
+            addr,
+            generated,
+            stop,
+            task,
+        })
+    }
+}
+
+impl RunningServer {
+    /// Returns the address that answers.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Returns the base address of the protocol, `http://HOST:PORT/api/car/v2`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/api/car/v2", self.addr)
+    }
+
+    /// Returns key and password when this start made them; only now can they be seen.
+    #[must_use]
+    pub const fn generated(&self) -> Option<&Credentials> {
+        self.generated.as_ref()
+    }
+
+    /// Stops: takes no new calls, finishes those that run, closes the database.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the server ended early");
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, service: Service, mut stopping: watch::Receiver<bool>) {
+    let router = service.router();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, router.clone(), stopping.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    // Out of file handles, most likely: let some be given back.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            // An error means that the handle is gone: nobody can ask for a stop any more.
+            _ = stopping.changed() => break,
+        }
+    }
+    drop(listener);
+    let ended = tokio::time::timeout(GRACE, async {
+        while connections.join_next().await.is_some() {}
+    });
+    if ended.await.is_err() {
+        tracing::warn!(
+            open = connections.len(),
+            "calls still ran at the stop and were cut off"
+        );
+    }
+    service.close().await;
+}
+
+async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot switch off delays");
+    }
+    let handler = service_fn(move |request: Request<Incoming>| {
+        let mut router = router.clone();
+        async move {
+            let answer = router.call(request.map(Body::new)).await;
+            Ok::<_, Infallible>(answer.unwrap_or_else(|never| match never {}))
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), handler);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopping.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended with an error");
+    }
+}

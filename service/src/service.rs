@@ -1,0 +1,148 @@
+//! Putting the service together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::api;
+use crate::auth::{Access, Credentials, StoredKey, Token};
+use crate::folder::{Folder, StartError};
+use crate::state::AppState;
+use crate::store::Store;
+use crate::store::ops::{keys, setup};
+
+/// Largest body of an import unless set: 64 MiB.
+const BODY_LIMIT: usize = 64 << 20;
+
+/// How a service shall be.
+#[derive(Debug, Default)]
+pub struct ServiceBuilder {
+    data: PathBuf,
+    credentials: Option<Credentials>,
+    token: Option<String>,
+    body_limit: Option<usize>,
+}
+
+impl ServiceBuilder {
+    /// Sets key and password; without them the service makes its own on the first start.
+    #[must_use]
+    pub fn credentials(mut self, key: impl Into<String>, password: impl Into<String>) -> Self {
+        self.credentials = Some(Credentials {
+            key: key.into(),
+            password: password.into(),
+        });
+        self
+    }
+
+    /// Sets a token that `Authorization: car-token` may carry.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sets the largest body of an import, in bytes; 64 MiB unless set.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = Some(bytes);
+        self
+    }
+
+    /// Opens the data folder.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be used or its database is from a newer program.
+    pub async fn build(self) -> Result<Service, StartError> {
+        if let Some(credentials) = &self.credentials
+            && (credentials.key.is_empty()
+                || credentials.key.contains(':')
+                || credentials.password.is_empty())
+        {
+            return Err(StartError::Credentials {
+                reason: "key and password must not be empty, and the key has no colon".into(),
+            });
+        }
+        let folder = Folder::open(&self.data)?;
+        let place = self.data.display().to_string();
+        let failed = |source| StartError::Database {
+            place: place.clone(),
+            source,
+        };
+        let store = Store::sqlite(&folder.database()).await.map_err(failed)?;
+        store.write(setup::Prepare).await.map_err(failed)?;
+        let mut stored = {
+            let mut conn = store.read().await.map_err(failed)?;
+            keys::all(conn.as_mut()).await.map_err(failed)?
+        };
+        let mut generated = None;
+        if self.credentials.is_none() && stored.is_empty() {
+            let credentials = Credentials::generate();
+            let key = StoredKey::new(&credentials);
+            store
+                .write(keys::AddKey(key.clone()))
+                .await
+                .map_err(failed)?;
+            stored.push(key);
+            generated = Some(credentials);
+        }
+        let access = Access {
+            fixed: self.credentials.into_iter().collect(),
+            tokens: self.token.map(Token).into_iter().collect(),
+            stored,
+        };
+        let limit = self.body_limit.unwrap_or(BODY_LIMIT);
+        let state = AppState::new(store, access, limit).await.map_err(failed)?;
+        let snapshot = state.snapshot();
+        if snapshot.created {
+            let layout = Arc::clone(&snapshot.layout);
+            state
+                .store
+                .write(setup::EnsureTables(layout))
+                .await
+                .map_err(failed)?;
+        }
+        Ok(Service {
+            state: Arc::new(state),
+            folder: Arc::new(folder),
+            generated,
+        })
+    }
+}
+
+/// An open service.
+#[derive(Debug)]
+pub struct Service {
+    state: Arc<AppState>,
+    folder: Arc<Folder>,
+    generated: Option<Credentials>,
+}
+
+impl Service {
+    /// Begins to describe a service that keeps its data in a folder.
+    #[must_use]
+    pub fn builder(data: impl Into<PathBuf>) -> ServiceBuilder {
+        ServiceBuilder {
+            data: data.into(),
+            ..ServiceBuilder::default()
+        }
+    }
+
+    /// Returns key and password when this start made them; only now can they be seen.
+    #[must_use]
+    pub const fn generated(&self) -> Option<&Credentials> {
+        self.generated.as_ref()
+    }
+
+    /// Returns the routes below `/api/car`.
+    pub fn router(&self) -> Router {
+        api::router(Arc::clone(&self.state))
+    }
+
+    /// Waits for the writes under way and closes the database.
+    pub async fn close(self) {
+        self.state.store.close().await;
+        drop(self.folder);
+    }
+}

@@ -1,0 +1,62 @@
+//! Where the graph is kept.
+//!
+//! [`Store`] hides which database it is. Writes are [`Operation`]s, applied whole or not at all
+//! and answered after they are on disk; reads see one moment of the data.
+
+mod conn;
+mod dialect;
+mod job;
+pub(crate) mod layout;
+pub(crate) mod lookup;
+pub(crate) mod ops;
+mod sqlite;
+mod value;
+
+use std::path::Path;
+
+pub(crate) use conn::Conn;
+
+pub(crate) use job::Operation;
+pub(crate) use layout::{Layout, Table};
+pub(crate) use value::Value;
+
+use crate::error::{Error, Result};
+
+/// The database behind the service.
+#[derive(Debug)]
+pub(crate) enum Store {
+    /// A file.
+    Sqlite(sqlite::SqliteStore),
+}
+
+impl Store {
+    /// Opens the database file in the data folder.
+    pub(crate) async fn sqlite(file: &Path) -> Result<Self> {
+        Ok(Self::Sqlite(sqlite::SqliteStore::open(file).await?))
+    }
+
+    /// Applies a write; the answer comes after it is durable.
+    pub(crate) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output> {
+        let (ticket, answer) = job::Ticket::new(operation);
+        match self {
+            Self::Sqlite(store) => store.submit(Box::new(ticket)).await?,
+        }
+        answer
+            .await
+            .map_err(|error| Error::unavailable("finish the write", error))?
+    }
+
+    /// Opens a view of the data as of now.
+    pub(crate) async fn read(&self) -> Result<Box<dyn Conn>> {
+        match self {
+            Self::Sqlite(store) => Ok(Box::new(store.reader().await?)),
+        }
+    }
+
+    /// Waits for the writes under way, then closes.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! Applying an import: what is new is inserted, what changed gets a new version, what is equal
+//! is only marked as reported again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use car_schema::{Report, Source};
+
+use super::super::conn::Conn;
+use super::super::dialect::quote;
+use super::super::job::Operation;
+use super::super::layout::{Layout, Table};
+use super::super::value::Value;
+use super::retire::{close_rows, close_tag_rows};
+use super::source::{self, SourceRow};
+use super::{check_state, json_ints, json_pairs, json_texts, now};
+use crate::error::Result;
+
+/// A row that is ready to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReadyRow {
+    /// Identity of a vertex, or where an edge starts.
+    pub(crate) id: String,
+    /// Where an edge ends; empty for vertices.
+    pub(crate) to: String,
+    /// Hash of everything that is not bookkeeping.
+    pub(crate) hash: i64,
+    /// Values of the fields with columns, in the order of the table.
+    pub(crate) fields: Vec<Value>,
+    /// Custom properties, as JSON.
+    pub(crate) properties: Option<String>,
+    /// Identity across sources.
+    pub(crate) connecting: Option<String>,
+    /// Tags to add.
+    pub(crate) tag: Vec<String>,
+    /// Tags to take off.
+    pub(crate) untag: Vec<String>,
+    /// Whether the ends are external ids of natural-key vertices, which may have other keys.
+    pub(crate) by_external_id: [bool; 2],
+}
+
+/// Rows of one collection, each identity once.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Batch {
+    /// Number of the table in the layout.
+    pub(crate) table: usize,
+    /// The rows.
+    pub(crate) rows: Vec<ReadyRow>,
+}
+
+/// One import.
+pub(crate) struct Import {
+    /// The tables.
+    pub(crate) layout: Arc<Layout>,
+    /// Version of the model that the layout is of.
+    pub(crate) model: i64,
+    /// Its name.
+    pub(crate) id: String,
+    /// Who reports.
+    pub(crate) source: Source,
+    /// In which run.
+    pub(crate) report: Report,
+    /// The rows, vertices first.
+    pub(crate) batches: Vec<Batch>,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Applied {
+    /// Rows that were not there before.
+    pub(crate) created: usize,
+    /// Rows that got a new version.
+    pub(crate) changed: usize,
+    /// Rows that were equal.
+    pub(crate) unchanged: usize,
+}
+
+/// What all rows of an import share.
+struct Stamp {
+    source: i64,
+    mark: i64,
+    now: i64,
+    seen: i64,
+    report: Value,
+}
+
+#[async_trait]
+impl Operation for Import {
+    type Output = Applied;
+
+    async fn apply(self, conn: &mut dyn Conn) -> Result<Applied> {
+        check_state(conn, self.model).await?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a time in milliseconds fits"
+        )]
+        let seen = self.report.timestamp as i64;
+        let report = self.report.key.as_deref();
+        let source = source::upsert(conn, &self.source, Some(seen), report).await?;
+        write_report(conn, &source, &self.report, seen).await?;
+        let stamp = Stamp {
+            source: source.pk,
+            mark: source.mark,
+            now: now(),
+            seen,
+            report: Value::opt_text(report),
+        };
+        let mut applied = Applied::default();
+        let mut count = 0_usize;
+        for batch in self.batches {
+            let Some(table) = self.layout.at(batch.table) else {
+                continue;
+            };
+            count = count.saturating_add(batch.rows.len());
+            let one = apply_batch(conn, &self.layout, table, &stamp, batch.rows).await?;
+            applied.created = applied.created.saturating_add(one.created);
+            applied.changed = applied.changed.saturating_add(one.changed);
+            applied.unchanged = applied.unchanged.saturating_add(one.unchanged);
+        }
+        conn.execute(
+            "INSERT INTO imports (id, source, at, row_count) VALUES ($1, $2, $3, $4)".into(),
+            vec![
+                self.id.into(),
+                source.pk.into(),
+                stamp.now.into(),
+                i64::try_from(count).unwrap_or(i64::MAX).into(),
+            ],
+        )
+        .await?;
+        Ok(applied)
+    }
+}
+
+async fn write_report(
+    conn: &mut dyn Conn,
+    source: &SourceRow,
+    report: &Report,
+    seen: i64,
+) -> Result<()> {
+    let Some(key) = &report.key else {
+        return Ok(());
+    };
+    conn.execute(
+        "INSERT INTO reports (source, key, at, type, description, parameters, value) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source, key) DO UPDATE SET \
+         at = excluded.at, type = coalesce(excluded.type, reports.type), \
+         description = coalesce(excluded.description, reports.description), \
+         parameters = coalesce(excluded.parameters, reports.parameters), \
+         value = coalesce(excluded.value, reports.value)"
+            .into(),
+        vec![
+            source.pk.into(),
+            key.as_str().into(),
+            seen.into(),
+            Value::opt_text(report.ty.as_deref()),
+            Value::opt_text(report.description.as_deref()),
+            Value::opt_text(report.parameters.as_deref()),
+            Value::opt_text(report.value.as_deref()),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn apply_batch(
+    conn: &mut dyn Conn,
+    layout: &Layout,
+    table: &Table,
+    stamp: &Stamp,
+    mut rows: Vec<ReadyRow>,
+) -> Result<Applied> {
+    if let Some(ends) = &table.ends {
+        let ends = [ends.0.clone(), ends.1.clone()];
+        rows = resolve_ends(conn, layout, &ends, stamp.source, rows).await?;
+    }
+    let known = look_up(conn, table, stamp.source, &rows).await?;
+    let (mut same, mut stale, mut write) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tag, mut untag) = (Vec::new(), Vec::new());
+    for row in rows {
+        tag.extend(row.tag.iter().map(|name| (row.id.clone(), name.clone())));
+        untag.extend(row.untag.iter().map(|name| (row.id.clone(), name.clone())));
+        match known.get(&(row.id.as_str(), row.to.as_str()) as &dyn PairKey) {
+            Some((pk, hash)) if *hash == row.hash => same.push(*pk),
+            Some((pk, _)) => {
+                stale.push(*pk);
+                write.push(row);
+            }
+            None => write.push(row),
+        }
+    }
+    let applied = Applied {
+        created: write.len().saturating_sub(stale.len()),
+        changed: stale.len(),
+        unchanged: same.len(),
+    };
+    if !same.is_empty() {
+        conn.execute(
+            format!(
+                "UPDATE {} SET \"_seen\" = $1, \"_report\" = $2, \"_mark\" = $3 WHERE \"_pk\" IN {}",
+                quote(&table.current()),
+                conn.dialect().ints(4)
+            ),
+            vec![
+                stamp.seen.into(),
+                stamp.report.clone(),
+                stamp.mark.into(),
+                json_ints(&same),
+            ],
+        )
+        .await?;
+    }
+    if !stale.is_empty() {
+        let condition = format!("\"_pk\" IN {}", conn.dialect().ints(2));
+        close_rows(conn, table, &condition, vec![json_ints(&stale)]).await?;
+    }
+    if !write.is_empty() {
+        let rows = write
+            .into_iter()
+            .map(|row| to_values(table, stamp, row))
+            .collect();
+        conn.insert_many(&table.current(), &table.columns(), rows)
+            .await?;
+    }
+    write_tags(conn, table, stamp, &tag, &untag).await?;
+    Ok(applied)
+}
+
+/// Rows that are there already: their number and hash by identity.
+type Known = HashMap<(String, String), (i64, i64)>;
+
+async fn look_up(
+    conn: &mut dyn Conn,
+    table: &Table,
+    source: i64,
+    rows: &[ReadyRow],
+) -> Result<Known> {
+    let current = quote(&table.current());
+    if table.is_edge() {
+        let sql = format!(
+            "SELECT t.\"_pk\", t.\"_hash\", t.\"_from\", t.\"_to\" FROM {} p CROSS JOIN {current} t \
+             WHERE t.\"_source\" = $1 AND t.\"_from\" = p.a AND t.\"_to\" = p.b",
+            conn.dialect().pairs(2)
+        );
+        let pairs = json_pairs(rows.iter().map(|row| (row.id.as_str(), row.to.as_str())));
+        let found = conn.fetch(sql, vec![source.into(), pairs]).await?;
+        return Ok(found.into_iter().filter_map(decode_known).collect());
+    }
+    let sql = format!(
+        "SELECT \"_pk\", \"_hash\", \"_id\" FROM {current} WHERE \"_source\" = $1 AND \"_id\" IN {}",
+        conn.dialect().texts(2)
+    );
+    let ids = json_texts(rows.iter().map(|row| row.id.as_str()));
+    let found = conn.fetch(sql, vec![source.into(), ids]).await?;
+    Ok(found.into_iter().filter_map(decode_known).collect())
+}
+
+fn decode_known(row: super::super::value::Row) -> Option<((String, String), (i64, i64))> {
+    let (pk, hash) = (row.int(0)?, row.int(1)?);
+    let mut texts = row.0.into_iter().skip(2).filter_map(Value::into_text);
+    Some((
+        (texts.next()?, texts.next().unwrap_or_default()),
+        (pk, hash),
+    ))
+}
+
+/// Lets a map with owned pairs as keys be asked with borrowed ones.
+trait PairKey {
+    fn pair(&self) -> (&str, &str);
+}
+
+impl PairKey for (String, String) {
+    fn pair(&self) -> (&str, &str) {
+        (&self.0, &self.1)
+    }
+}
+
+impl PairKey for (&str, &str) {
+    fn pair(&self) -> (&str, &str) {
+        (self.0, self.1)
+    }
+}
+
+impl<'a> std::borrow::Borrow<dyn PairKey + 'a> for (String, String) {
+    fn borrow(&self) -> &(dyn PairKey + 'a) {
+        self
+    }
+}
+
+impl std::hash::Hash for dyn PairKey + '_ {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.pair().hash(state);
+    }
+}
+
+impl PartialEq for dyn PairKey + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.pair() == other.pair()
+    }
+}
+
+impl Eq for dyn PairKey + '_ {}
+
+fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow) -> Vec<Value> {
+    let mut values = Vec::with_capacity(row.fields.len().saturating_add(10));
+    values.push(Value::Int(stamp.source));
+    values.push(Value::Text(row.id));
+    if table.is_edge() {
+        values.push(Value::Text(row.to));
+    }
+    values.extend([
+        Value::Int(stamp.now),
+        Value::Int(stamp.seen),
+        stamp.report.clone(),
+        Value::Int(stamp.mark),
+        Value::Int(row.hash),
+        Value::opt_text(row.properties),
+    ]);
+    if !table.is_edge() {
+        values.push(Value::opt_text(row.connecting));
+    }
+    values.extend(row.fields);
+    values
+}
+
+/// Replaces external ids of natural-key vertices by their keys, where the vertex is known.
+///
+/// What is not known is kept as given: for most sources both are the same text.
+async fn resolve_ends(
+    conn: &mut dyn Conn,
+    layout: &Layout,
+    ends: &[String; 2],
+    source: i64,
+    mut rows: Vec<ReadyRow>,
+) -> Result<Vec<ReadyRow>> {
+    let mut moved = false;
+    for (index, collection) in ends.iter().enumerate() {
+        let flagged = |row: &ReadyRow| row.by_external_id.get(index).copied().unwrap_or_default();
+        let ids: Vec<&str> = rows
+            .iter()
+            .filter(|row| flagged(row))
+            .map(|row| {
+                if index == 0 {
+                    row.id.as_str()
+                } else {
+                    row.to.as_str()
+                }
+            })
+            .collect();
+        let Some(vertex) = layout.get(collection).filter(|_| !ids.is_empty()) else {
+            continue;
+        };
+        let sql = format!(
+            "SELECT external_id, \"_id\" FROM {} WHERE \"_source\" = $1 AND external_id IN {} \
+             AND external_id <> \"_id\"",
+            quote(&vertex.current()),
+            conn.dialect().texts(2)
+        );
+        let found = conn
+            .fetch(sql, vec![source.into(), json_texts(ids)])
+            .await?;
+        let keys: HashMap<&str, &str> = found
+            .iter()
+            .filter_map(|row| Some((row.str(0)?, row.str(1)?)))
+            .collect();
+        for row in &mut rows {
+            if flagged(row) {
+                let end = if index == 0 { &mut row.id } else { &mut row.to };
+                if let Some(key) = keys.get(end.as_str()) {
+                    (*key).clone_into(end);
+                    moved = true;
+                }
+            }
+        }
+    }
+    if moved {
+        // Two names of one vertex can make two edges one: the last stays.
+        let mut last: HashMap<(String, String), ReadyRow> = HashMap::new();
+        for row in rows.drain(..) {
+            last.insert((row.id.clone(), row.to.clone()), row);
+        }
+        rows = last.into_values().collect();
+    }
+    Ok(rows)
+}
+
+async fn write_tags(
+    conn: &mut dyn Conn,
+    table: &Table,
+    stamp: &Stamp,
+    tag: &[(String, String)],
+    untag: &[(String, String)],
+) -> Result<()> {
+    let pairs = |list: &[(String, String)]| {
+        json_pairs(list.iter().map(|(id, name)| (id.as_str(), name.as_str())))
+    };
+    if !tag.is_empty() {
+        let sql = format!(
+            "INSERT INTO tags (source, collection, id, name, t1) \
+             SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), p.a, p.b, CAST($3 AS BIGINT) FROM {} p \
+             WHERE true ON CONFLICT (source, collection, id, name) DO NOTHING",
+            conn.dialect().pairs(4)
+        );
+        let args = vec![
+            stamp.source.into(),
+            table.name.as_str().into(),
+            stamp.now.into(),
+            pairs(tag),
+        ];
+        conn.execute(sql, args).await?;
+    }
+    if !untag.is_empty() {
+        let condition = format!(
+            "source = $2 AND collection = $3 AND (id, name) IN (SELECT a, b FROM {} p)",
+            conn.dialect().pairs(4)
+        );
+        let args = vec![
+            stamp.source.into(),
+            table.name.as_str().into(),
+            pairs(untag),
+        ];
+        close_tag_rows(conn, &condition, args).await?;
+    }
+    Ok(())
+}

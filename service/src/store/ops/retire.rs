@@ -1,0 +1,187 @@
+//! Closing the existence window of entities: they leave the present and stay in history.
+
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::conn::Conn;
+use super::super::dialect::quote;
+use super::super::job::Operation;
+use super::super::layout::{Layout, Table};
+use super::super::value::Value;
+use super::{check_state, json_texts, now, source};
+use crate::error::{Error, Result};
+
+/// Moves the rows that a condition chooses to history and returns how many they were.
+///
+/// `$1` is the time at which they end; `args` follow from `$2`.
+pub(crate) async fn close_rows(
+    conn: &mut dyn Conn,
+    table: &Table,
+    condition: &str,
+    args: Vec<Value>,
+) -> Result<u64> {
+    let columns = table.column_list();
+    let (current, old) = (quote(&table.current()), quote(&table.old()));
+    let mut full = vec![Value::Int(now())];
+    full.extend(args);
+    // The clock may have gone back since the row came: a window never ends before it begins.
+    let moved = conn
+        .execute(
+            format!(
+                "INSERT INTO {old} ({columns}, \"_t2\") \
+                 SELECT {columns}, CASE WHEN \"_t1\" > $1 THEN \"_t1\" ELSE $1 END \
+                 FROM {current} WHERE {condition}"
+            ),
+            full.clone(),
+        )
+        .await?;
+    if moved > 0 {
+        // `$1` is named so that both databases know its type.
+        conn.execute(
+            format!("DELETE FROM {current} WHERE $1 >= 0 AND {condition}"),
+            full,
+        )
+        .await?;
+    }
+    Ok(moved)
+}
+
+/// Ends the tags of vertices that are no longer there.
+pub(crate) async fn close_tags(conn: &mut dyn Conn, table: &Table, source: i64) -> Result<()> {
+    let condition = format!(
+        "source = $2 AND collection = $3 AND NOT EXISTS \
+         (SELECT 1 FROM {} v WHERE v.\"_source\" = $2 AND v.\"_id\" = tags.id)",
+        quote(&table.current())
+    );
+    close_tag_rows(
+        conn,
+        &condition,
+        vec![source.into(), table.name.as_str().into()],
+    )
+    .await
+}
+
+/// Ends the tags that a condition chooses; `args` follow from `$2`.
+pub(crate) async fn close_tag_rows(
+    conn: &mut dyn Conn,
+    condition: &str,
+    args: Vec<Value>,
+) -> Result<()> {
+    let mut full = vec![Value::Int(now())];
+    full.extend(args);
+    let moved = conn
+        .execute(
+            format!(
+                "INSERT INTO old_tags (source, collection, id, name, t1, t2) \
+                 SELECT source, collection, id, name, t1, CASE WHEN t1 > $1 THEN t1 ELSE $1 END \
+                 FROM tags WHERE {condition}"
+            ),
+            full.clone(),
+        )
+        .await?;
+    if moved > 0 {
+        conn.execute(
+            format!("DELETE FROM tags WHERE $1 >= 0 AND {condition}"),
+            full,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Retires vertices by their identities, and the edges of the same source at them.
+pub(crate) struct RetireVertices {
+    /// The tables.
+    pub(crate) layout: Arc<Layout>,
+    /// Version of the model that the layout is of.
+    pub(crate) model: i64,
+    /// The source.
+    pub(crate) source: String,
+    /// The vertex collection.
+    pub(crate) collection: String,
+    /// Each given value: taken whole when it is an identity, else as a list with commas.
+    pub(crate) values: Vec<String>,
+}
+
+#[async_trait]
+impl Operation for RetireVertices {
+    type Output = BTreeMap<String, u64>;
+
+    async fn apply(self, conn: &mut dyn Conn) -> Result<Self::Output> {
+        check_state(conn, self.model).await?;
+        let table = self
+            .layout
+            .get(&self.collection)
+            .filter(|table| !table.is_edge())
+            .ok_or_else(|| {
+                Error::not_found(
+                    "unknown_collection",
+                    format!("there is no vertex collection `{}`", self.collection),
+                )
+            })?;
+        let mut counts = BTreeMap::new();
+        let Some(source) = source::lock(conn, &self.source).await? else {
+            return Err(source::unknown(&self.source));
+        };
+        let ids = split(conn, table, source.pk, self.values).await?;
+        let ids = json_texts(ids.iter().map(String::as_str));
+        let texts = conn.dialect().texts(3);
+        for edge in self.layout.edges() {
+            let Some((from, to)) = &edge.ends else {
+                continue;
+            };
+            let mut count = 0_u64;
+            for (end, column) in [(from, "_from"), (to, "_to")] {
+                if *end == self.collection {
+                    let condition = format!("\"_source\" = $2 AND \"{column}\" IN {texts}");
+                    let args = vec![source.pk.into(), ids.clone()];
+                    count = count.saturating_add(close_rows(conn, edge, &condition, args).await?);
+                }
+            }
+            if count > 0 {
+                counts.insert(edge.name.clone(), count);
+            }
+        }
+        let condition = format!("\"_source\" = $2 AND \"_id\" IN {texts}");
+        let count = close_rows(conn, table, &condition, vec![source.pk.into(), ids]).await?;
+        close_tags(conn, table, source.pk).await?;
+        counts.insert(table.name.clone(), count);
+        Ok(counts)
+    }
+}
+
+/// Takes each value whole where it is an identity, else apart at its commas.
+async fn split(
+    conn: &mut dyn Conn,
+    table: &Table,
+    source: i64,
+    values: Vec<String>,
+) -> Result<Vec<String>> {
+    let known: Vec<String> = if values.iter().any(|value| value.contains(',')) {
+        let sql = format!(
+            "SELECT \"_id\" FROM {} WHERE \"_source\" = $1 AND \"_id\" IN {}",
+            quote(&table.current()),
+            conn.dialect().texts(2)
+        );
+        let list = json_texts(values.iter().map(String::as_str));
+        conn.fetch(sql, vec![source.into(), list])
+            .await?
+            .iter()
+            .filter_map(|row| row.str(0).map(str::to_owned))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    Ok(values
+        .into_iter()
+        .flat_map(|value| {
+            if value.contains(',') && !known.contains(&value) {
+                value.split(',').map(str::to_owned).collect()
+            } else {
+                vec![value]
+            }
+        })
+        .filter(|value| !value.is_empty())
+        .collect())
+}

@@ -1,0 +1,5 @@
+//! Tests of the service over real HTTP on the loopback.
+
+mod graph;
+mod protocol;
+mod support;

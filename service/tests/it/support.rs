@@ -1,0 +1,200 @@
+//! A service in a temporary folder, and a client that says what it wants.
+
+use car_service::{Options, RunningServer, Server};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) const KEY: &str = "key";
+pub(crate) const PASSWORD: &str = "pass word:ü";
+
+pub(crate) struct Harness {
+    pub(crate) server: RunningServer,
+    pub(crate) client: Client,
+    pub(crate) folder: TempDir,
+}
+
+/// A client of one service.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body
+    }
+
+    #[track_caller]
+    pub(crate) fn code(self, status: u16) -> String {
+        let body = self.expect(status);
+        body["code"]
+            .as_str()
+            .expect("an error has a code")
+            .to_owned()
+    }
+}
+
+impl Harness {
+    /// Starts a service with an empty data folder.
+    pub(crate) async fn empty() -> Self {
+        Self::with_folder(TempDir::new().unwrap()).await
+    }
+
+    /// Starts a service on a folder.
+    pub(crate) async fn with_folder(folder: TempDir) -> Self {
+        let options = Options::new(folder.path().join("data"))
+            .credentials(KEY, PASSWORD)
+            .token("a token");
+        let server = Server::start(options).await.unwrap();
+        let client = Client::new(&server.url());
+        Self {
+            server,
+            client,
+            folder,
+        }
+    }
+
+    /// Starts a service whose database is made.
+    pub(crate) async fn ready() -> Self {
+        let harness = Self::empty().await;
+        harness
+            .client
+            .post("databases", json!({}))
+            .await
+            .expect(202);
+        harness
+    }
+
+    /// Stops the service and starts it again on the same folder.
+    pub(crate) async fn restart(self) -> Self {
+        self.server.shutdown().await;
+        Self::with_folder(self.folder).await
+    }
+}
+
+impl Client {
+    pub(crate) fn new(base: &str) -> Self {
+        // The second caller finds it installed already.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        Self {
+            http: reqwest::Client::builder()
+                .timeout(std::time::Duration::from_secs(60))
+                .build()
+                .unwrap(),
+            base: base.to_owned(),
+        }
+    }
+
+    /// Builds a call; a path that begins with `v3/` goes to that version.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let url = match path.strip_prefix("v3/") {
+            Some(path) => format!("{}/v3/{path}", self.base.trim_end_matches("/v2")),
+            None => format!("{}/{path}", self.base),
+        };
+        self.http.request(method, url)
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Answer { status, body }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.request(method, path).basic_auth(KEY, Some(PASSWORD));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.send(request).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// Posts rows of a source and expects them to be taken.
+    pub(crate) async fn import(&self, source: &str, rows: Value) -> String {
+        let body = self
+            .post("imports", envelope(source, rows))
+            .await
+            .expect(202);
+        assert_eq!(body["status"], "COMPLETE");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Opens a session and expects that it worked.
+    pub(crate) async fn open(&self, source: &str) {
+        let path = format!("source/{source}/full-import-in-progress");
+        let job = self.post(&path, json!({})).await.expect(202);
+        assert_eq!(self.job(&job).await["status"], "COMPLETE");
+    }
+
+    /// Closes a session and returns the state of the job.
+    pub(crate) async fn close(&self, source: &str) -> Value {
+        let path = format!("source/{source}/full-import-in-progress");
+        let job = self.delete(&path).await.expect(202);
+        self.job(&job).await
+    }
+
+    async fn job(&self, started: &Value) -> Value {
+        let id = started["job_id"].as_str().unwrap();
+        self.get(&format!("jobstatus/{id}")).await.expect(200)
+    }
+
+    /// Returns the external ids (or `from to`) of a collection, sorted.
+    pub(crate) async fn ids(&self, collection: &str) -> Vec<String> {
+        let rows = self.get(collection).await.expect(200);
+        let text = |row: &Value, name: &str| row[name].as_str().map(str::to_owned);
+        let mut ids: Vec<String> = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| match (text(row, "_from"), text(row, "_to")) {
+                (Some(from), Some(to)) => format!("{from} {to}"),
+                _ => text(row, "external_id").unwrap(),
+            })
+            .collect();
+        ids.sort();
+        ids
+    }
+}
+
+/// Makes an envelope.
+pub(crate) fn envelope(source: &str, rows: Value) -> Value {
+    let mut envelope = json!({
+        "source": { "_key": source, "name": "a source" },
+        "report": { "_key": "r1", "timestamp": 1_700_000_000_000_i64, "type": "test" },
+    });
+    for (collection, rows) in rows.as_object().unwrap() {
+        envelope[collection] = rows.clone();
+    }
+    envelope
+}
+
+/// Percent-encodes one segment or value.
+pub(crate) fn encode(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
