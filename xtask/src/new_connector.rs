@@ -22,21 +22,23 @@ const MODEL_SERVER: &str = "connectors/reference/server/";
 pub fn new_connector(place: &Place, name: &str) -> Result<()> {
     create(&place.root, name)?;
     result(format!(
-        "created connectors/{name}, a copy of the reference connector that works"
+        "created connectors/{name}, a copy of the reference connector"
     ));
-    result("next:");
-    result(format!(
-        "  cargo nextest run -p {name}-connector    its tests pass as they are"
-    ));
-    result(format!(
-        "  connectors/{name}/src/config.rs          what your source needs to be told"
-    ));
-    result(format!(
-        "  connectors/{name}/src/client.rs          how it is asked"
-    ));
-    result(format!(
-        "  connectors/{name}/src/map.rs             what its records mean"
-    ));
+    result("its tests pass as they are; then, in this order:");
+    let files = [
+        ("Cargo.toml, README.md", "what it is"),
+        ("src/lib.rs", "its title, what it can do, its scopes"),
+        (
+            "src/config.rs",
+            "what it needs to be told about your source",
+        ),
+        ("src/client.rs", "how your source is asked"),
+        ("src/map.rs", "what its records mean in the graph"),
+    ];
+    for (file, about) in files {
+        result(format!("  {file:<24} {about}"));
+    }
+    result(format!("check it with: cargo test -p {name}-connector"));
     Ok(())
 }
 

@@ -1,0 +1,172 @@
+//! The commands that the project's pages show, run as they stand there, so that no page promises
+//! what does not work.
+//!
+//! Every fenced `sh` block carries a mark on the line before it:
+//!
+//! - `<!-- run -->` runs it. `<!-- run, up to 10 min -->` gives it more than two minutes.
+//! - `<!-- not run: REASON -->` does not.
+//!
+//! All blocks of a page run in one shell, in their order. A `text` block after
+//! `<!-- output -->` shows lines that the block before it printed; numbers in it may differ.
+
+mod session;
+
+use std::time::Duration;
+
+pub use session::{Programs, run_page};
+
+/// How long a block may take that does not say.
+const USUAL_LIMIT: Duration = Duration::from_secs(120);
+
+/// A fenced block that has to do with commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Line of the page where it begins, from 1.
+    pub line: usize,
+    /// Its text, each line with a line end.
+    pub text: String,
+    /// What is done with it.
+    pub mark: Mark,
+}
+
+/// What is done with a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// Its commands are run.
+    Run {
+        /// How long they may take.
+        limit: Duration,
+    },
+    /// Its commands are not run, for a reason that the page states.
+    NotRun,
+    /// It shows what the commands before it print.
+    Output,
+}
+
+/// Finds the commands of a page and the output that it shows.
+///
+/// # Errors
+///
+/// One line for each block whose mark is missing or not understood.
+pub fn blocks(page: &str) -> Result<Vec<Block>, Vec<String>> {
+    let (mut found, mut wrong) = (Vec::new(), Vec::new());
+    let mut before = "";
+    let mut lines = (1..).zip(page.lines());
+    while let Some((line, text)) = lines.next() {
+        let Some(fence) = fence(text) else {
+            if !text.trim().is_empty() {
+                before = text.trim();
+            }
+            continue;
+        };
+        let language = text.trim().trim_start_matches(['`', '~']);
+        let indent = text.len() - text.trim_start().len();
+        let mut body = String::new();
+        for (_, text) in lines.by_ref() {
+            if text.trim_end().trim_start() == fence {
+                break;
+            }
+            body.push_str(text.get(indent..).unwrap_or(text.trim_start()));
+            body.push('\n');
+        }
+        match mark(language, std::mem::take(&mut before)) {
+            Ok(None) => {}
+            Ok(Some(mark)) => found.push(Block {
+                line,
+                text: body,
+                mark,
+            }),
+            Err(reason) => wrong.push(format!("line {line}: {reason}")),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(found)
+    } else {
+        Err(wrong)
+    }
+}
+
+/// Returns the characters that close a block which this line opens.
+fn fence(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    let mark = line.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
+    let length = line.chars().take_while(|c| *c == mark).count();
+    (length >= 3).then(|| mark.to_string().repeat(length))
+}
+
+/// Understands the line before a block, as far as the block is one of commands or output.
+fn mark(language: &str, before: &str) -> Result<Option<Mark>, String> {
+    let comment = before
+        .strip_prefix("<!--")
+        .and_then(|rest| rest.strip_suffix("-->"))
+        .map(str::trim);
+    match language {
+        "bash" | "shell" | "console" | "zsh" => {
+            Err(format!("write commands as ```sh, not ```{language}"))
+        }
+        "sh" => match comment {
+            Some("run") => Ok(Some(Mark::Run { limit: USUAL_LIMIT })),
+            Some(comment) if comment.starts_with("run, up to ") => {
+                limit(comment).map(|limit| Some(Mark::Run { limit }))
+            }
+            Some(comment) => match comment.strip_prefix("not run:") {
+                Some(reason) if !reason.trim().is_empty() => Ok(Some(Mark::NotRun)),
+                _ => Err(format!("`<!-- {comment} -->` is not a mark: {MARKS}")),
+            },
+            None => Err(format!("the commands have no mark: {MARKS}")),
+        },
+        "text" => Ok((comment == Some("output")).then_some(Mark::Output)),
+        _ => Ok(None),
+    }
+}
+
+/// What a page can say about a block of commands.
+const MARKS: &str =
+    "write `<!-- run -->`, `<!-- run, up to N min -->` or `<!-- not run: REASON -->` before it";
+
+fn limit(comment: &str) -> Result<Duration, String> {
+    let minutes = comment
+        .strip_prefix("run, up to ")
+        .and_then(|rest| rest.strip_suffix(" min"))
+        .and_then(|number| number.parse().ok())
+        .filter(|minutes| (1..=60).contains(minutes));
+    minutes
+        .map(|minutes: u64| Duration::from_secs(minutes * 60))
+        .ok_or_else(|| format!("`{comment}` is not understood: {MARKS}"))
+}
+
+/// Names the lines that a page shows and that were not printed. Numbers, units of time, widths
+/// and lines of nothing but `…` do not count.
+#[must_use]
+pub fn not_printed<'a>(shown: &'a str, printed: &str) -> Vec<&'a str> {
+    let printed: Vec<String> = printed.lines().map(blurred).collect();
+    shown
+        .lines()
+        .filter(|line| !matches!(line.trim(), "" | "…"))
+        .filter(|line| !printed.contains(&blurred(line)))
+        .collect()
+}
+
+/// A line without what differs from run to run.
+fn blurred(line: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split_whitespace() {
+        let mut text = String::new();
+        for c in word.chars() {
+            let c = if c.is_ascii_digit() { '0' } else { c };
+            // A number of any length, a line of any length.
+            let repeats = matches!(c, '0' | '─') && text.ends_with(c);
+            if !repeats {
+                text.push(c);
+            }
+        }
+        let text = text.replace("0.0", "0");
+        let number_goes_on = words.last().is_some_and(|last| last == "0");
+        match text.as_str() {
+            "0" if number_goes_on => {}
+            "ms" | "min" if number_goes_on => words.push("s".to_owned()),
+            _ => words.push(text),
+        }
+    }
+    words.join(" ")
+}
