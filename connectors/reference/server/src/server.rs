@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -110,6 +111,13 @@ impl Server {
         let listener = TcpListener::bind(&options.listen).await.map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
         let (store, router) = open(&options).await?;
+        // Answers stream in several writes; without this each would wait for the client's
+        // delayed acknowledgement.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(error = %error, "a connection keeps small writes back");
+            }
+        });
         let (stop, mut stopped) = watch::channel(false);
         let serving = tokio::spawn(
             axum::serve(listener, router)

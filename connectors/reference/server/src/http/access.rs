@@ -1,5 +1,7 @@
 //! Who may call: HTTP basic authentication, and no writes that another site's page started.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -40,6 +42,9 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// Longest wait for the head of an answer; a body has its own limits.
+const ANSWER: Duration = Duration::from_secs(60);
+
 /// Lets a request through when it carries the credentials and, if it writes, did not start on
 /// another site.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -59,7 +64,14 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
     if let Err(refused) = same_site(request.method(), request.headers()) {
         return refused.into_response();
     }
-    next.run(request).await
+    let path = percent_encoding::percent_decode_str(request.uri().path());
+    if path.decode_utf8().is_err() {
+        return ApiError::bad("bad_address", "the address is not UTF-8").into_response();
+    }
+    match tokio::time::timeout(ANSWER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::busy().into_response(),
+    }
 }
 
 /// A browser sends the stored credentials with every request, also with those that a page of

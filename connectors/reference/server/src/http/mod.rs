@@ -8,7 +8,6 @@ mod request;
 mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -17,14 +16,10 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, middleware};
 use serde_json::{Value, json};
-use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use self::access::Credentials;
 use crate::error::ApiError;
 use crate::store::Store;
-
-/// Longest wait for the head of an answer.
-const ANSWER: Duration = Duration::from_secs(60);
 
 /// What every handler needs.
 #[derive(Clone)]
@@ -60,10 +55,6 @@ pub(crate) fn router(app: App) -> Router {
         .merge(page::routes())
         .fallback(no_such_address)
         .method_not_allowed_fallback(wrong_method)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ANSWER,
-        ))
         .layer(middleware::from_fn_with_state(app.clone(), access::check))
         .with_state(app)
 }

@@ -35,6 +35,22 @@ fn addresses(value: &Value) -> Vec<&str> {
     }
 }
 
+/// Every object of the server by its address.
+struct Lookup(BTreeMap<String, (&'static Collection, Value)>);
+
+impl Lookup {
+    async fn new(api: &Api) -> Self {
+        let mut all = BTreeMap::new();
+        for collection in &COLLECTIONS {
+            let objects = api.get(&format!("/{}/", collection.name)).await;
+            for object in objects.as_array().unwrap() {
+                all.insert(text(&object["url"]), (collection, object.clone()));
+            }
+        }
+        Self(all)
+    }
+}
+
 impl Replica {
     /// Reads everything.
     pub(crate) async fn full(api: &Api) -> Self {
@@ -42,28 +58,25 @@ impl Replica {
             state: api.state().await,
             ..Self::default()
         };
-        for collection in &COLLECTIONS {
-            let objects = api.get(&format!("/{}/", collection.name)).await;
-            for object in objects.as_array().unwrap() {
-                replica.put(api, collection, object).await;
-            }
+        let lookup = Lookup::new(api).await;
+        for (collection, object) in lookup.0.values() {
+            replica.put(&lookup, collection, object);
         }
         replica
     }
 
     /// Adds an object and its edges; edges that are there already stay.
-    async fn put(&mut self, api: &Api, collection: &Collection, object: &Value) {
+    fn put(&mut self, lookup: &Lookup, collection: &Collection, object: &Value) {
         let mut shown = object.clone();
         let vertex = (collection.name.to_owned(), key(collection, object));
         for relation in collection.relations {
             let mut embedded = Vec::new();
             for address in addresses(&object[relation.name]) {
-                let target = api.get(address).await;
-                let to = reference_server::model::collection(relation.target).unwrap();
+                let (to, target) = &lookup.0[address];
                 if relation.embedded {
-                    embedded.push(target);
+                    embedded.push(target["value"].clone());
                 } else {
-                    let to = (to.name.to_owned(), key(to, &target));
+                    let to = (to.name.to_owned(), key(to, target));
                     self.edges
                         .insert((vertex.clone(), relation.name.to_owned(), to));
                 }
@@ -71,6 +84,8 @@ impl Replica {
             // Links are edges; what is embedded belongs to the vertex.
             shown[relation.name] = Value::from(embedded);
         }
+        // The address has the port of the server, which differs between two runs.
+        shown["url"] = Value::Null;
         self.vertices.insert(vertex, shown);
     }
 
@@ -86,11 +101,12 @@ impl Replica {
             assert_eq!(page["to"], to.as_str());
             self.delete(page);
         }
+        let lookup = Lookup::new(api).await;
         for page in &pages {
             for (name, changes) in page["collections"].as_object().unwrap() {
                 let collection = reference_server::model::collection(name).unwrap();
                 for object in changes["updates"].as_array().unwrap() {
-                    self.put(api, collection, object).await;
+                    self.put(&lookup, collection, object);
                 }
             }
         }
