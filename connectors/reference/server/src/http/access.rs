@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -61,7 +61,7 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
         );
         return response;
     }
-    if let Err(refused) = same_site(request.method(), request.headers()) {
+    if let Err(refused) = same_site(&request) {
         return refused.into_response();
     }
     let path = percent_encoding::percent_decode_str(request.uri().path());
@@ -75,16 +75,17 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
 }
 
 /// A browser sends the stored credentials with every request, also with those that a page of
-/// another site makes; so it must say where a write comes from. Programs send neither header, and
-/// no form, so they need no proof.
-fn same_site(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+/// another site makes; so it must say where a write comes from. Programs send neither header; they
+/// need no proof, because a page of another site cannot send JSON unasked. The forms of the page
+/// do.
+fn same_site(request: &Request) -> Result<(), ApiError> {
+    let (method, headers) = (request.method(), request.headers());
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let text = |name| {
-        headers
-            .get(name)
-            .map(|v: &HeaderValue| v.to_str().unwrap_or(""))
+        let value: Option<&HeaderValue> = headers.get(name);
+        value.map(|v| v.to_str().unwrap_or(""))
     };
     let site = headers
         .get("sec-fetch-site")
@@ -93,7 +94,7 @@ fn same_site(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = origin.split_once("://").map(|(_, host)| host);
         host.is_some() && host == text(HOST)
     });
-    let form = text(CONTENT_TYPE).is_some_and(|t| t.starts_with("application/x-www-form"));
+    let form = request.uri().path().starts_with("/ui/");
     if site == Some(false) || origin == Some(false) || (form && site.or(origin).is_none()) {
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
@@ -118,21 +119,49 @@ mod tests {
 
     #[test]
     fn writes_from_other_sites_are_refused() {
-        let form = ("content-type", "application/x-www-form-urlencoded");
         let host = ("host", "127.0.0.1:8000");
-        for (pairs, allowed) in [
-            (vec![host], true),
-            (vec![host, form], false),
-            (vec![host, form, ("origin", "http://127.0.0.1:8000")], true),
-            (vec![host, form, ("sec-fetch-site", "same-origin")], true),
-            (vec![host, ("origin", "http://evil.example")], false),
-            (vec![host, ("origin", "null")], false),
-            (vec![host, ("sec-fetch-site", "cross-site")], false),
-            (vec![host, ("sec-fetch-site", "same-site")], false),
+        let own = ("origin", "http://127.0.0.1:8000");
+        for (path, pairs, allowed) in [
+            ("/assets/", vec![host], true),
+            ("/ui/assets/", vec![host], false),
+            ("/ui/assets/", vec![host, own], true),
+            (
+                "/ui/assets/",
+                vec![host, ("sec-fetch-site", "same-origin")],
+                true,
+            ),
+            (
+                "/ui/assets/",
+                vec![host, own, ("sec-fetch-site", "cross-site")],
+                false,
+            ),
+            (
+                "/assets/",
+                vec![host, ("origin", "http://evil.example")],
+                false,
+            ),
+            ("/assets/", vec![host, ("origin", "null")], false),
+            (
+                "/assets/",
+                vec![host, ("sec-fetch-site", "cross-site")],
+                false,
+            ),
+            (
+                "/assets/",
+                vec![host, ("sec-fetch-site", "same-site")],
+                false,
+            ),
         ] {
-            let outcome = same_site(&Method::POST, &headers(&pairs));
-            assert_eq!(outcome.is_ok(), allowed, "{pairs:?}");
-            assert!(same_site(&Method::GET, &headers(&pairs)).is_ok());
+            let request = |method: Method| {
+                let mut request = Request::new(axum::body::Body::empty());
+                *request.method_mut() = method;
+                *request.uri_mut() = path.parse().unwrap();
+                *request.headers_mut() = headers(&pairs);
+                request
+            };
+            let outcome = same_site(&request(Method::POST));
+            assert_eq!(outcome.is_ok(), allowed, "{path} {pairs:?}");
+            assert!(same_site(&request(Method::GET)).is_ok());
         }
     }
 

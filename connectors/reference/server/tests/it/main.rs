@@ -9,6 +9,7 @@ mod access;
 mod bad_input;
 mod delta;
 mod load;
+mod page;
 mod paging;
 mod process;
 mod replica;
