@@ -89,7 +89,10 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, Vec<String>> {
 /// Returns the characters that close a block which this line opens.
 fn fence(line: &str) -> Option<String> {
     let line = line.trim_start();
-    let mark = line.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
+    let mark = line
+        .chars()
+        .next()
+        .filter(|mark| matches!(mark, '`' | '~'))?;
     let length = line.chars().take_while(|c| *c == mark).count();
     (length >= 3).then(|| mark.to_string().repeat(length))
 }
@@ -161,10 +164,12 @@ fn blurred(line: &str) -> String {
             }
         }
         let text = text.replace("0.0", "0");
-        let number_goes_on = words.last().is_some_and(|last| last == "0");
-        match text.as_str() {
-            "0" if number_goes_on => {}
-            "ms" | "min" if number_goes_on => words.push("s".to_owned()),
+        let after_number = words.last().is_some_and(|last| last.ends_with('0'));
+        let (unit, end) = text.split_at(text.trim_end_matches(['.', ',', ':', ')']).len());
+        match unit {
+            // Thousands stand apart.
+            "0" if after_number && end.is_empty() => {}
+            "ms" | "min" if after_number => words.push(format!("s{end}")),
             _ => words.push(text),
         }
     }

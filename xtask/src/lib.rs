@@ -8,6 +8,7 @@ pub mod checks;
 mod cli;
 pub mod demo;
 pub mod dist;
+pub mod docs;
 pub mod new_connector;
 pub mod place;
 pub mod process;

@@ -32,10 +32,11 @@ const INHERITED: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
 ];
 
-/// What every page begins with: failures end it, `cargo` works on the workspace, and a server
-/// in the background is waited for.
+/// What every page begins with: failures end it, what runs in the background ends with it,
+/// `cargo` works on the workspace, and a server in the background is waited for.
 const PRELUDE: &str = r#"
 set -euo pipefail
+trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 cargo() { (cd "$WORKSPACE" && command cargo "$@"); }
 await_port() {
     for _ in $(seq 300); do
@@ -71,7 +72,10 @@ pub fn run_page(page: &str, folder: &Path, at: &Programs) -> Result<()> {
         Ok(blocks) => blocks,
         Err(wrong) => bail!("{}", wrong.join("\n")),
     };
-    if !blocks.iter().any(|block| matches!(block.mark, Mark::Run { .. })) {
+    if !blocks
+        .iter()
+        .any(|block| matches!(block.mark, Mark::Run { .. }))
+    {
         return Ok(());
     }
     furnish(folder, at)?;
@@ -79,7 +83,7 @@ pub fn run_page(page: &str, folder: &Path, at: &Programs) -> Result<()> {
     let log = folder.join("page.log");
     let mut shell = start(&script, folder, &log, at)?;
     let ended = watch(&mut shell, &blocks, &log);
-    end_group(&shell)?;
+    end_group(&mut shell)?;
     let printed = fs::read_to_string(&log).context("cannot read what the page printed")?;
     let status = ended.with_context(|| last_lines(&printed))?;
     if !status.success() {
@@ -138,7 +142,9 @@ fn with_waits(text: &str) -> String {
         let ended = line.trim_end();
         if ended.ends_with('&') && !ended.ends_with("&&") {
             let words = command.split([' ', '=', '\\']).collect::<Vec<_>>();
-            let ports = words.windows(2).filter(|pair| pair.first() == Some(&"--listen"));
+            let ports = words
+                .windows(2)
+                .filter(|pair| pair.first() == Some(&"--listen"));
             for port in ports.filter_map(|pair| pair.get(1)?.rsplit_once(':')) {
                 script.push_str(&format!("await_port {}\n", port.1));
             }
@@ -171,8 +177,14 @@ fn localised(script: &str, folder: &Path) -> Result<String> {
     let mut script = script.replace("/tmp/", &format!("{}/tmp/", folder.display()));
     for (port, listener) in &pairs {
         let own = listener.local_addr().context("a listener has no address")?;
-        script = script.replace(&format!("{HOST}{port}"), &format!("127.0.0.1;{}", own.port()));
-        script = script.replace(&format!("await_port {port}\n"), &format!("await_port {}\n", own.port()));
+        script = script.replace(
+            &format!("{HOST}{port}"),
+            &format!("127.0.0.1;{}", own.port()),
+        );
+        script = script.replace(
+            &format!("await_port {port}\n"),
+            &format!("await_port {}\n", own.port()),
+        );
     }
     Ok(script.replace("127.0.0.1;", HOST))
 }
@@ -189,7 +201,11 @@ fn start(script: &str, folder: &Path, log: &Path, at: &Programs) -> Result<Child
         .args(["-c", script])
         .current_dir(folder)
         .env_clear()
-        .envs(INHERITED.iter().filter_map(|name| Some((name, environment(name)?))))
+        .envs(
+            INHERITED
+                .iter()
+                .filter_map(|name| Some((name, environment(name)?))),
+        )
         .env("PATH", path)
         .env("TMPDIR", folder.join("tmp"))
         .env("WORKSPACE", &at.workspace)
@@ -228,7 +244,7 @@ fn watch(shell: &mut Child, blocks: &[Block], log: &Path) -> Result<ExitStatus> 
 }
 
 /// Ends the shell and everything that it started: first politely, then for certain.
-fn end_group(shell: &Child) -> Result<()> {
+fn end_group(shell: &mut Child) -> Result<()> {
     let group = format!("-{}", shell.id());
     let signal = |name: &str| -> Result<bool> {
         let mut kill = Command::new("kill");
@@ -243,11 +259,12 @@ fn end_group(shell: &Child) -> Result<()> {
     while signal("-0")? {
         if asked.elapsed() > GRACE {
             signal("-KILL")?;
-            return Ok(());
+            break;
         }
+        shell.try_wait().context("cannot wait for `bash`")?;
         thread::sleep(LOOK);
     }
-    Ok(())
+    shell.wait().map(drop).context("cannot wait for `bash`")
 }
 
 /// The line of the block that was begun last.
@@ -271,7 +288,9 @@ fn compare(blocks: &[Block], printed: &str) -> Result<()> {
             Mark::Run { .. } => commands = Some(block.line),
             Mark::NotRun => commands = None,
             Mark::Output => {
-                let output = commands.map(|line| of_block(printed, line)).unwrap_or_default();
+                let output = commands
+                    .map(|line| of_block(printed, line))
+                    .unwrap_or_default();
                 for line in not_printed(&block.text, &output) {
                     wrong.push(format!(
                         "line {} shows `{line}`, which was not printed:\n{output}",
