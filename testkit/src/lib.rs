@@ -1,1 +1,42 @@
-//! Placeholder.
+//! What tests of connectors share: the real peers in process, the connector's real binary, and a
+//! network that fails on demand.
+//!
+//! - [`Service`] is a CAR service on a loopback port; [`Service::graph`] reads everything that a
+//!   source has in it back as a [`Graph`], a value that can be compared.
+//! - [`ReferenceSource`] is a reference server on a loopback port, with calls to change it.
+//! - [`Program`] runs a connector's binary as a user would, and [`Ended`] is what came of it:
+//!   exit code, both streams, run report. [`Running`] can be killed or stopped in between.
+//! - [`Proxy`] stands between two peers and holds, cuts or drops their connections at an exact
+//!   byte or request, so that a test of a crash needs no sleep.
+//! - [`ServiceProcess`] is the service as a process of its own, for tests that kill it.
+//!
+//! Everything here panics when it cannot go on: it is for tests, as a dev-dependency. Every wait
+//! has a limit, and says what it waited for.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop with the place and the value"
+)]
+
+mod binary;
+mod folder;
+mod graph;
+mod program;
+mod proxy;
+mod query;
+mod service;
+mod service_process;
+mod setting;
+mod source;
+mod wait;
+
+pub use binary::binary;
+pub use folder::TestFolder;
+pub use graph::{Fields, Graph};
+pub use program::{Ended, Program, Running, Signal};
+pub use proxy::{Fault, Proxy};
+pub use service::{Credentials, Service};
+pub use service_process::ServiceProcess;
+pub use setting::{cases, seed};
+pub use source::ReferenceSource;
+pub use wait::within;

@@ -176,8 +176,12 @@ impl Client {
     /// Looks up what the targets of links are called.
     pub(crate) async fn names(&self, links: NamedLinks) -> Result<Names, Failure> {
         Ok(Names {
-            mac_addresses: self.named::<Address, _>("mac_addresses", &links.mac_addresses).await?,
-            ip_addresses: self.named::<Address, _>("ip_addresses", &links.ip_addresses).await?,
+            mac_addresses: self
+                .named::<Address, _>("mac_addresses", &links.mac_addresses)
+                .await?,
+            ip_addresses: self
+                .named::<Address, _>("ip_addresses", &links.ip_addresses)
+                .await?,
             vulnerabilities: self
                 .named::<ExternalId, _>("vulnerabilities", &links.vulnerabilities)
                 .await?,
@@ -196,7 +200,9 @@ impl Client {
         let mut names = HashMap::with_capacity(links.len());
         for some in numbers.chunks(NAMES_PER_CALL) {
             let pks = some.join(",");
-            let answer = self.get(&format!("{collection}/"), &[("pk", &pks)], &[]).await?;
+            let answer = self
+                .get(&format!("{collection}/"), &[("pk", &pks)], &[])
+                .await?;
             let objects: Vec<T> = parse(&answer.body)?;
             names.extend(objects.into_iter().map(Into::into));
         }

@@ -1,5 +1,7 @@
 //! Turns the server's records into vertices, edges and deletions. Pure: no I/O, no state.
 
+use std::collections::BTreeMap;
+
 use car_core::record::{Deletion, Records};
 use car_schema::edges::{
     ApplicationPort, ApplicationVulnerability, AssetApplication, AssetHostname, AssetIpaddress,
@@ -75,17 +77,17 @@ impl Record for Vulnerability {
     }
 
     fn emit(&self, names: &Names, out: &mut Records) {
-        // The model wants an object by name; the server has a list of links.
-        let references: Object = self
-            .xref_properties
-            .iter()
-            .filter_map(|link| names.xrefproperties.get(link))
-            .map(|property| {
-                (
-                    property.name.clone(),
-                    property.value.as_deref().unwrap_or_default().into(),
-                )
-            })
+        // The model wants an object; the server has a list, with several values of one name.
+        let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for link in &self.xref_properties {
+            if let Some(property) = names.xrefproperties.get(link) {
+                let value = property.value.as_deref().unwrap_or_default();
+                values.entry(&property.name).or_default().push(value);
+            }
+        }
+        let references: Object = values
+            .into_iter()
+            .map(|(name, values)| (name.to_owned(), values.into()))
             .collect();
         out.emit(&vertices::Vulnerability {
             description: self.description.clone(),

@@ -1,0 +1,280 @@
+//! Running a connector's binary as a user would.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use car_core::report::RunReport;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use crate::wait::within_time;
+use crate::{Service, TestFolder, within};
+
+/// How long a run may take before the test gives up on it.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A connector's program with its settings; each run gets a folder of its own to work in.
+///
+/// The environment of the test is not passed on, nor are the machine's secret files.
+#[derive(Debug, Clone)]
+pub struct Program {
+    binary: PathBuf,
+    environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
+}
+
+impl Program {
+    /// Names the binary: `env!("CARGO_BIN_EXE_my-connector")` in the connector's own tests.
+    #[must_use]
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        Self {
+            binary: binary.into(),
+            environment: BTreeMap::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Takes an environment variable out again.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: &[&str]) -> Self {
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// Imports into a service that takes the testkit's credentials, as this source.
+    #[must_use]
+    pub fn into_service(self, url: &str, source: &str) -> Self {
+        let credentials = Service::credentials();
+        self.env("CAR_SERVICE_URL", url)
+            .env("CAR_SERVICE_KEY", credentials.key)
+            .env("CAR_SERVICE_PASSWORD", credentials.password)
+            .env("CONNECTION_NAME", source)
+    }
+
+    /// Runs the program to its end.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end within two minutes.
+    pub async fn run(&self) -> Ended {
+        self.start().ended().await
+    }
+
+    /// Starts the program.
+    #[must_use]
+    pub fn start(&self) -> Running {
+        let folder = TestFolder::new();
+        for name in ["tmp", "secrets", "work"] {
+            std::fs::create_dir(folder.file(name)).unwrap();
+        }
+        let mut command = Command::new(&self.binary);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .env("TMPDIR", folder.file("tmp"))
+            .env("CAR_SECRETS_DIR", folder.file("secrets"))
+            .envs(&self.environment)
+            .current_dir(folder.file("work"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let verb = self
+            .arguments
+            .first()
+            .is_some_and(|first| !first.starts_with('-'));
+        if !verb
+            || self
+                .arguments
+                .first()
+                .is_some_and(|first| first == "import")
+        {
+            command.arg("--report").arg(folder.file("report.json"));
+        }
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        Running {
+            child,
+            stdout: drain(stdout),
+            stderr: drain(stderr),
+            folder,
+        }
+    }
+}
+
+fn drain(mut stream: impl AsyncReadExt + Unpin + Send + 'static) -> JoinHandle<String> {
+    tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    })
+}
+
+/// A signal that asks a program to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// What platforms send.
+    Term,
+    /// What Ctrl-C sends.
+    Interrupt,
+}
+
+/// A program that runs. Dropping it kills it.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+    folder: TestFolder,
+}
+
+impl Running {
+    /// Kills the process as a power cut would.
+    pub async fn kill(mut self) {
+        within("killing the program", self.child.kill())
+            .await
+            .unwrap();
+    }
+
+    /// Sends a signal.
+    pub async fn signal(&self, signal: Signal) {
+        let Some(id) = self.child.id() else {
+            panic!("the program ended before the signal");
+        };
+        let name = match signal {
+            Signal::Term => "TERM",
+            Signal::Interrupt => "INT",
+        };
+        let command = format!("kill -{name} {id}");
+        let sent = Command::new("sh").args(["-c", &command]).status();
+        assert!(
+            within("sending a signal", sent).await.unwrap().success(),
+            "{command}"
+        );
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    ///
+    /// When it takes more than two minutes.
+    pub async fn ended(self) -> Ended {
+        self.ended_within(LIMIT).await
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    ///
+    /// When it takes longer than `limit`.
+    pub async fn ended_within(mut self, limit: Duration) -> Ended {
+        let status = within_time("the program", limit, self.child.wait())
+            .await
+            .unwrap();
+        let stdout = within("reading stdout", self.stdout).await.unwrap();
+        let stderr = within("reading stderr", self.stderr).await.unwrap();
+        let report = std::fs::read(self.folder.file("report.json")).ok();
+        let left = std::fs::read_dir(self.folder.file("tmp")).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        Ended {
+            code: status.code(),
+            stdout,
+            stderr,
+            report: report.map(|json| serde_json::from_slice(&json).unwrap()),
+            left_in_tmp: left.collect(),
+            folder: self.folder,
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; `None` when a signal ended the process.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said.
+    pub stderr: String,
+    /// The run report, where one was written.
+    pub report: Option<RunReport>,
+    /// Names of what it left in its folder for temporary files.
+    pub left_in_tmp: Vec<String>,
+    folder: TestFolder,
+}
+
+impl Ended {
+    /// Asserts the exit code.
+    ///
+    /// # Panics
+    ///
+    /// When it is another one; the message has what the program said.
+    #[track_caller]
+    #[must_use]
+    pub fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stderr:\n{}", self.stderr);
+        self
+    }
+
+    /// Asserts that the program said something.
+    ///
+    /// # Panics
+    ///
+    /// When it did not.
+    #[track_caller]
+    #[must_use]
+    pub fn saying(self, text: &str) -> Self {
+        assert!(
+            self.stderr.contains(text),
+            "`{text}` is not in:\n{}",
+            self.stderr
+        );
+        self
+    }
+
+    /// Returns the run report.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[track_caller]
+    #[must_use]
+    pub fn report(&self) -> &RunReport {
+        match &self.report {
+            Some(report) => report,
+            None => panic!("no run report; stderr:\n{}", self.stderr),
+        }
+    }
+
+    /// Returns how often a call to the service was made.
+    #[track_caller]
+    #[must_use]
+    pub fn calls(&self, name: &str) -> u64 {
+        self.report().calls.get(name).copied().unwrap_or_default()
+    }
+
+    /// Reads a file that the program wrote into the folder that it ran in.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder.file("work").join(name)).ok()
+    }
+}

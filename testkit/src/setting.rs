@@ -1,0 +1,33 @@
+//! Settings of test runs, from the environment.
+
+/// Returns how many cases a test that makes up cases tries: `CAR_TEST_CASES`, or the number that
+/// suits every run.
+#[must_use]
+pub fn cases(usual: u32) -> u32 {
+    number("CAR_TEST_CASES")
+        .and_then(|number| number.try_into().ok())
+        .unwrap_or(usual)
+}
+
+/// Returns where made-up cases begin: `CAR_TEST_SEED`, or the same in every run.
+///
+/// Prints it, so that a failure can be repeated.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "test runners show it beside a failure")]
+pub fn seed() -> u64 {
+    let seed = number("CAR_TEST_SEED").unwrap_or(1);
+    eprintln!("CAR_TEST_SEED={seed} repeats this run");
+    seed
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "settings of tests are not settings of a program"
+)]
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    match text.parse() {
+        Ok(number) => Some(number),
+        Err(error) => panic!("{name}={text}: {error}"),
+    }
+}
