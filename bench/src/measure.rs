@@ -79,7 +79,7 @@ impl Running {
 
     /// Returns the CPU time that the server took so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        cpu_fields(&format!("/proc/{}/stat", self.child.id()), 13)
+        cpu_fields(format!("/proc/{}/stat", self.child.id()), 13)
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn all(plan: &Plan) -> anyhow::Result<()> {
     writeln!(out, "{}", table(&lines))?;
     for into in ["sink", "service"] {
         let mut these = lines.iter().filter(|line| line.into == into);
-        if let (Some(first), Some(last)) = (these.next(), these.last()) {
+        if let (Some(first), Some(last)) = (these.next(), these.next_back()) {
             let exponent = (last.cpu / first.cpu).ln() / ratio(last.objects, first.objects).ln();
             writeln!(
                 out,

@@ -77,7 +77,7 @@ impl Inventory {
             )
         };
         // Writing to a string cannot fail.
-        macro_rules! put { ($out:expr, $($rest:tt)*) => { drop(write!($out, $($rest)*)) }; }
+        macro_rules! put { ($out:expr, $($rest:tt)*) => { $out.write_fmt(format_args!($($rest)*)).unwrap_or_default() }; }
         let collections = HashMap::from([
             (
                 "sites",

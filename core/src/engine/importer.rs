@@ -207,6 +207,7 @@ impl<C: Connector> Importer<C> {
             spill_folder: self.options.spill_folder.clone(),
             keep_spill: self.options.keep_spill,
             quarantine: self.options.quarantine.clone(),
+            deltas: self.report.mode == Some(Mode::Incremental),
         };
         Ok(DataHandler::new(header, self.model()?, validator, options))
     }

@@ -7,6 +7,7 @@ use car_schema::Model;
 
 use super::batch::{Batch, Header, LARGEST_BATCH, OpenBatch};
 use super::deduplicate::{Repeat, Seen, collection_hash, identity};
+use super::hash::QuickMap;
 use super::quarantine::Quarantine;
 use super::spill::{Spill, SpillOptions, SpillReader};
 use super::validate::Validator;
@@ -30,6 +31,9 @@ pub struct Options {
     pub keep_spill: bool,
     /// File for rejected rows.
     pub quarantine: PathBuf,
+    /// Whether [`DataHandler::was_emitted`] will be asked. If not, the identities of vertices are
+    /// forgotten once the edges begin.
+    pub deltas: bool,
 }
 
 /// Takes what was fetched, gives out what is to be sent.
@@ -46,7 +50,7 @@ pub struct DataHandler {
     validator: Validator,
     options: Options,
     collections: Vec<Collection>,
-    by_name: HashMap<String, usize>,
+    by_name: QuickMap<String, usize>,
     seen: Seen,
     repeated: HashMap<u64, (usize, Vec<u8>)>,
     repeated_bytes: usize,
@@ -90,7 +94,7 @@ impl DataHandler {
             quarantine: Quarantine::new(options.quarantine.clone()),
             options,
             collections: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: QuickMap::default(),
             seen: Seen::new(),
             repeated: HashMap::new(),
             repeated_bytes: 0,
@@ -157,6 +161,9 @@ impl DataHandler {
     /// When the spill or the quarantine cannot be written.
     pub fn start_edges(&mut self) -> Result<(), Failure> {
         self.quarantine.flush()?;
+        if !self.options.deltas && matches!(self.edges, Edges::Writing(_)) {
+            self.seen = Seen::new();
+        }
         let edges = std::mem::replace(&mut self.edges, Edges::Over(0));
         self.edges = match edges {
             Edges::Writing(spill) => {

@@ -7,6 +7,7 @@
 mod batch;
 mod data_handler;
 mod deduplicate;
+mod hash;
 mod quarantine;
 mod rules;
 mod spill;

@@ -5,12 +5,13 @@
 //! `jsonschema` crate. Tests prove that both judge alike.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
 use fancy_regex::Regex;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+use super::hash::QuickMap;
 
 /// Keywords that assert something and that this module does not know. A schema with one of them
 /// is not compiled here.
@@ -55,7 +56,7 @@ type Fields = u128;
 /// What the rows of one collection must be like.
 #[derive(Debug)]
 pub(super) struct Rules {
-    fields: HashMap<Box<str>, (u32, FieldRule)>,
+    fields: QuickMap<Box<str>, (u32, FieldRule)>,
     required: Vec<(Box<str>, Fields)>,
     one_of: Vec<Fields>,
 }
@@ -111,7 +112,7 @@ impl Rules {
         {
             return None;
         }
-        let mut fields = HashMap::new();
+        let mut fields = QuickMap::default();
         if let Some(properties) = schema.get("properties") {
             for (name, property) in properties.as_object()? {
                 let index = u32::try_from(fields.len()).ok()?;

@@ -1,10 +1,9 @@
 //! Checks rows against the import schema that the service sends.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 use thiserror::Error;
 
+use super::hash::QuickMap;
 use super::rules::Rules;
 use crate::failure::{Failure, FailureKind};
 
@@ -14,7 +13,7 @@ const ADDED: [&str; 4] = ["report", "source", "active", "timestamp"];
 /// Checks rows, per collection.
 #[derive(Debug)]
 pub struct Validator {
-    collections: HashMap<String, Check>,
+    collections: QuickMap<String, Check>,
 }
 
 #[derive(Debug)]
@@ -57,7 +56,7 @@ impl Validator {
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
             return Err(unusable().because("it has no `properties`"));
         };
-        let mut collections = HashMap::new();
+        let mut collections = QuickMap::default();
         for (name, collection) in properties {
             let Some(items) = collection.get("items") else {
                 continue; // `source` and `report` are no lists
