@@ -2,12 +2,14 @@
 //! connector knows them all.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::{Layer, Workspace};
 
-/// What lies in the folder of every connector; a trailing `/` means a folder.
+/// What lies in the folder of every connector; a trailing `/` means a folder with
+/// files.
 const OF_A_CONNECTOR: [&str; 9] = [
     "README.md",
     "configurations/",
@@ -43,7 +45,7 @@ pub fn violations(workspace: &Workspace) -> Result<Vec<String>> {
         }
         for name in OF_A_CONNECTOR {
             let there = match name.strip_suffix('/') {
-                Some(name) => folder.join(name).is_dir(),
+                Some(name) => has_files(&folder.join(name)),
                 None => folder.join(name).is_file(),
             };
             if !there {
@@ -52,6 +54,13 @@ pub fn violations(workspace: &Workspace) -> Result<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+/// Whether a folder has something in it: git keeps no empty ones.
+fn has_files(folder: &Path) -> bool {
+    folder
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Whether a `Cargo.toml` takes its lints from the workspace.
