@@ -8,6 +8,7 @@ use car_core::connector::{
 use car_core::record::Records;
 use car_core::secret::Secret;
 use car_core::{Failure, FailureKind};
+use car_schema::vertices::Asset;
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 
@@ -141,10 +142,15 @@ impl FullImport for Probe {
         Ok(self.settings.regions.iter().map(Scope::new).collect())
     }
 
-    async fn fetch(&self, _: &Scope, _: Option<&Cursor>) -> Result<Page, Failure> {
+    async fn fetch(&self, scope: &Scope, _: Option<&Cursor>) -> Result<Page, Failure> {
         self.call().await?;
+        let mut records = Records::default();
+        for number in 1..=self.settings.assets {
+            let name = format!("asset {number} of {scope}");
+            records.emit(&Asset::new(format!("{scope}-{number}"), name));
+        }
         Ok(Page {
-            records: Records::default(),
+            records,
             next: None,
         })
     }

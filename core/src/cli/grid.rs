@@ -14,8 +14,9 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         table.add_row(row.clone());
     }
     for (position, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        column.set_padding((0, 0));
         if position > 0 {
+            column.set_padding((2, 0));
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

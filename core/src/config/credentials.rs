@@ -117,23 +117,27 @@ fn address(value: &Option<String>, flag: &str, loaded: &Loaded) -> Result<String
         .hint("it looks like `https://host/api/car/v2`")
     };
     // Whatever stands before an @ may be a password.
-    let shown = if value.contains('@') { "" } else { value };
+    let shown = if value.contains('@') {
+        "(not shown, as it may hold a password)".to_owned()
+    } else {
+        format!("`{value}`")
+    };
     let url = Url::parse(value)
-        .map_err(|error| wrong(&format!("`{shown}` is not valid")).because(error))?;
+        .map_err(|error| wrong(&format!("{shown} is not valid")).because(error))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(wrong(&format!("`{shown}` is neither http nor https")));
+        return Err(wrong(&format!("{shown} is neither http nor https")));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("has credentials in it")
             .hint("give them by --car-service-key and --car-service-password"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(&format!("`{shown}` has a query or a fragment")));
+        return Err(wrong(&format!("{shown} has a query or a fragment")));
     }
     let address = url.as_str().trim_end_matches('/');
     if !url.path().trim_end_matches('/').ends_with("/api/car/v2") {
         let host = format!("{}://{}", url.scheme(), url.authority());
-        return Err(wrong(&format!("`{shown}` does not end in /api/car/v2"))
+        return Err(wrong(&format!("{shown} does not end in /api/car/v2"))
             .hint(format!("did you mean `{host}/api/car/v2`?")));
     }
     Ok(address.to_owned())

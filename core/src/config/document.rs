@@ -73,6 +73,14 @@ fn describe(property: &mut Map<String, Value>, setting: &Setting) {
             property.insert("type".to_owned(), only);
         }
     }
+    if let Some(Value::Array(choices)) = property.get_mut("anyOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            property.remove("anyOf");
+            property.extend(only);
+        }
+    }
     property
         .entry("title")
         .or_insert_with(|| title(&setting.flag).into());

@@ -79,15 +79,25 @@ pub(super) fn wrong_value(
     let flag = &setting.flag;
     let invalid = |message: String| Failure::new(FailureKind::InvalidParameter, message);
     if value.is_empty() {
-        return invalid(format!("`{flag}` needs a value: {origin}")).hint(setting.ways());
+        return invalid(format!("`{flag}` needs a value: {origin}"))
+            .hint(format!("give `{flag}` by {}", setting.ways()));
     }
     if setting.kind == Kind::Secret || matches!(origin, Origin::SecretFile { .. }) {
         return invalid(format!("the value of `{flag}` is not possible: {origin}"));
     }
     let failure = invalid(format!("`{value}` is not possible for `{flag}`: {origin}"));
     match cause.source() {
-        Some(reason) => failure.because(reason.to_string()),
+        Some(reason) => failure.because(reworded(&reason.to_string())),
         None => failure,
+    }
+}
+
+/// Says what the standard library says about numbers in the words of a user.
+fn reworded(reason: &str) -> String {
+    match reason {
+        "invalid digit found in string" => "expected a whole number".to_owned(),
+        "invalid float literal" => "expected a number".to_owned(),
+        reason => reason.to_owned(),
     }
 }
 

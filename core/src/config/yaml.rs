@@ -46,8 +46,13 @@ pub(super) fn read(file: &Path, catalog: &Catalog) -> Result<BTreeMap<String, En
             format!(", line {} column {}", location.line(), location.column())
         });
         // The library's own message may quote the text, and so a secret.
-        wrong(format!("the settings file {shown} is not valid YAML{place}"))
-            .hint("check the spaces at line starts, and that a value with `: `, `#` or a quote in it is quoted")
+        if error.to_string().contains("duplicate entry") {
+            return wrong(format!("the settings file {shown} has a key twice{place}"))
+                .hint("keep one of the two lines");
+        }
+        wrong(format!("the settings file {shown} is not valid YAML{place}")).hint(
+            "check the spaces at line starts, and that a value with `: `, `#` or a quote in it is quoted",
+        )
     })?;
     let map = match value {
         Value::Null => return Ok(BTreeMap::new()),
