@@ -7,7 +7,8 @@
 //! - `<!-- not run: REASON -->` does not.
 //!
 //! All blocks of a page run in one shell, in their order. A `text` block after
-//! `<!-- output -->` shows lines that the block before it printed; numbers in it may differ.
+//! `<!-- output -->` shows lines that the block before it printed; numbers in it may differ. A
+//! block after `<!-- from FILE -->` stands in that file of the workspace, but for white space.
 
 mod session;
 
@@ -18,7 +19,7 @@ pub use session::{Programs, run_page};
 /// How long a block may take that does not say.
 const USUAL_LIMIT: Duration = Duration::from_secs(120);
 
-/// A fenced block that has to do with commands.
+/// A fenced block that has a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// Line of the page where it begins, from 1.
@@ -41,9 +42,14 @@ pub enum Mark {
     NotRun,
     /// It shows what the commands before it print.
     Output,
+    /// It shows a part of a file of the workspace.
+    From {
+        /// The file, relative to the workspace's folder.
+        file: String,
+    },
 }
 
-/// Finds the commands of a page and the output that it shows.
+/// Finds the commands of a page, and what it shows of their output and of files.
 ///
 /// # Errors
 ///
@@ -118,8 +124,12 @@ fn mark(language: &str, before: &str) -> Result<Option<Mark>, String> {
             },
             None => Err(format!("the commands have no mark: {MARKS}")),
         },
-        "text" => Ok((comment == Some("output")).then_some(Mark::Output)),
-        _ => Ok(None),
+        "text" if comment == Some("output") => Ok(Some(Mark::Output)),
+        _ => Ok(comment
+            .and_then(|comment| comment.strip_prefix("from "))
+            .map(|file| Mark::From {
+                file: file.trim().to_owned(),
+            })),
     }
 }
 
@@ -148,6 +158,21 @@ pub fn not_printed<'a>(shown: &'a str, printed: &str) -> Vec<&'a str> {
         .filter(|line| !matches!(line.trim(), "" | "…"))
         .filter(|line| !printed.contains(&blurred(line)))
         .collect()
+}
+
+/// Whether a text stands in another, but for white space. A line of just `// …` leaves out any.
+#[must_use]
+pub fn stands_in(part: &str, whole: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let whole = words(whole);
+    let mut rest = whole.as_str();
+    let chunks = part.split("// …").map(words);
+    chunks.filter(|chunk| !chunk.is_empty()).all(|chunk| {
+        rest.find(&chunk)
+            .and_then(|at| rest.get(at + chunk.len()..))
+            .map(|after| rest = after)
+            .is_some()
+    })
 }
 
 /// A line without what differs from run to run.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Block, Mark, blocks, not_printed};
+use super::{Block, Mark, blocks, not_printed, stands_in};
 use crate::place::environment;
 
 /// How often a running page is looked at.
@@ -65,13 +65,14 @@ pub struct Programs {
 ///
 /// # Errors
 ///
-/// When a block has no mark, ends with another code than 0, takes longer than it may, or prints
-/// something else than the page shows.
+/// When a block has no mark, ends with another code than 0, takes longer than it may, or when
+/// output or a file are not as the page shows them.
 pub fn run_page(page: &str, folder: &Path, at: &Programs) -> Result<()> {
     let blocks = match blocks(page) {
         Ok(blocks) => blocks,
         Err(wrong) => bail!("{}", wrong.join("\n")),
     };
+    quotes(&blocks, at)?;
     if !blocks
         .iter()
         .any(|block| matches!(block.mark, Mark::Run { .. }))
@@ -94,6 +95,21 @@ pub fn run_page(page: &str, folder: &Path, at: &Programs) -> Result<()> {
         );
     }
     compare(&blocks, &printed)
+}
+
+/// Compares what the page shows of files with the files.
+fn quotes(blocks: &[Block], at: &Programs) -> Result<()> {
+    for block in blocks {
+        let Mark::From { file } = &block.mark else {
+            continue;
+        };
+        let text = fs::read_to_string(at.workspace.join(file))
+            .with_context(|| format!("line {}: cannot read {file}", block.line))?;
+        if !stands_in(&block.text, &text) {
+            bail!("line {} shows what is not in {file}", block.line);
+        }
+    }
+    Ok(())
 }
 
 /// Makes the folder look like the workspace.
@@ -298,6 +314,7 @@ fn compare(blocks: &[Block], printed: &str) -> Result<()> {
                     ));
                 }
             }
+            Mark::From { .. } => {}
         }
     }
     if wrong.is_empty() {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use xtask::docs::{Mark, Programs, blocks, not_printed, run_page};
+use xtask::docs::{Mark, Programs, blocks, not_printed, run_page, stands_in};
 use xtask::place::{Place, workspace_root};
 use xtask::process::run;
 use xtask::rules::tracked_files;
@@ -143,4 +143,18 @@ fn output_that_a_page_shows_was_printed() {
         "{reason}"
     );
     assert_eq!(not_printed("asset  100\nport", "asset 7\n"), ["port"]);
+}
+
+#[test]
+fn code_that_a_page_shows_stands_in_its_file() {
+    let shows = |text: &str| {
+        page(&format!(
+            "<!-- from xtask/src/main.rs -->\n```rust\n{text}\n```\n"
+        ))
+    };
+    shows("fn main()\n    -> std::process::ExitCode {").unwrap();
+    let reason = shows("fn other()").unwrap_err();
+    assert_eq!(reason, "line 2 shows what is not in xtask/src/main.rs");
+    assert!(stands_in("a {\n// …\n  d\n}", "a { b c d }"));
+    assert!(!stands_in("d\n// …\na", "a { b c d }"));
 }
