@@ -16,10 +16,7 @@ impl<C: Connector> Importer<C> {
     pub(super) async fn full(&mut self, present: Option<ModelState>) -> Result<Outcome, Failure> {
         // Everything that can fail without the service comes before the save point is cleared.
         let scopes = self.scopes().await?;
-        if self.report.save_point.is_some() {
-            self.car.set_save_point(&self.options.source, None).await?;
-            self.report.save_point = None;
-        }
+        self.clear_save_point().await?;
         self.car.open_session(&self.options.source).await?;
         self.report.session_open = true;
         self.step(Step::SessionOpened)?;

@@ -10,7 +10,7 @@ use super::Options;
 use super::choose::{Situation, choose};
 use super::delivery::Delivery;
 use super::phase::{Phase, Step};
-use crate::car::CarClient;
+use crate::car::{CarClient, DatabaseState};
 use crate::connector::{About, Connector, ModelState};
 use crate::engine::Run;
 use crate::exit;
@@ -98,6 +98,10 @@ impl<C: Connector> Importer<C> {
         let source = self.car.source(&self.options.source).await?;
         self.source_known = source.known;
         self.report.save_point.clone_from(&source.save_point);
+        if database == DatabaseState::Created {
+            // The graph is empty: whatever happens next, no later run may start from there.
+            self.clear_save_point().await?;
+        }
         let present = self.present_state().await?;
         let (mode, why) = choose(&Situation {
             forced: self.options.force_full,
@@ -154,6 +158,15 @@ impl<C: Connector> Importer<C> {
             report: self.report,
             failure,
         }
+    }
+
+    /// Clears the save point, if there is one.
+    pub(super) async fn clear_save_point(&mut self) -> Result<(), Failure> {
+        if self.report.save_point.is_some() {
+            self.car.set_save_point(&self.options.source, None).await?;
+            self.report.save_point = None;
+        }
+        Ok(())
     }
 
     /// Records a step and enters the next phase.
