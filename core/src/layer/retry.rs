@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::car::{Answer, Call, CallStats, CarCall};
-use crate::failure::{Failure, FailureKind, Retry};
+use crate::failure::{Effect, Failure, FailureKind, Retry};
 use crate::progress::{Event, Reporter};
 
 /// When and how often to try again.
@@ -72,15 +72,23 @@ impl Backoff {
             .without_max_times()
             .build();
         let mut number: u32 = 1;
+        // An attempt that may have been carried out is not undone by a later one that was not.
+        let mut effect = Effect::NotApplied;
         loop {
             let failure = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
+            if failure.effect() != Effect::NotApplied {
+                effect = failure.effect();
+            }
+            let failure = failure.with_effect(effect);
             let backoff = waits.next().unwrap_or(self.longest).min(self.longest);
             let wait = match failure.retry() {
                 Retry::Never => return Err(failure),
                 Retry::Backoff => backoff,
+                // Without a time of their own, those who ask for none would be asked in a loop.
+                Retry::After(Duration::ZERO) => backoff,
                 Retry::After(asked) => asked.min(self.longest),
             };
             if started.elapsed().saturating_add(wait) > self.deadline {
@@ -95,6 +103,7 @@ impl Backoff {
                 () = tokio::time::sleep(wait) => {}
                 () = cancel.cancelled() => {
                     return Err(Failure::new(FailureKind::Interrupted, "stopped while waiting to try again")
+                        .with_effect(effect)
                         .because(failure));
                 }
             }
