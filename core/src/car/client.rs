@@ -426,10 +426,12 @@ impl CarClient {
             Method::Get,
             format!("jobstatus/{}", encode(&job.job_id)),
         );
+        // The job is at work by now, whatever keeps us from hearing of its end.
+        let unknown = |failure: Failure| failure.with_effect(Effect::Unknown);
         let started = tokio::time::Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {
-            let answer = self.calls.call(&status).await?;
+            let answer = self.calls.call(&status).await.map_err(unknown)?;
             let state: JobStatus = parse(&status, &answer)?;
             match state.status {
                 JobState::Complete => return Ok(()),
@@ -455,7 +457,7 @@ impl CarClient {
                 }
                 JobState::InProgress => {}
             }
-            self.pause(&mut pause).await?;
+            self.pause(&mut pause).await.map_err(unknown)?;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::de::IgnoredAny;
 
 use super::address::BaseAddress;
@@ -76,7 +76,7 @@ impl CarCall for HttpCall {
             .await
             .map_err(|error| self.unreachable(error))?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
+        let retry_after = crate::http::retry_after(response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response
             .chunk()
@@ -136,19 +136,6 @@ impl HttpCall {
             .because(error.without_url())
             .hint("check the CAR service's address (`--car-service-url`) and the network")
     }
-}
-
-/// Reads `Retry-After` in seconds. The form with a date is not used by such services; it counts
-/// as absent, and the backoff decides.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
 }
 
 fn excerpt(body: &[u8]) -> String {

@@ -6,7 +6,7 @@ use super::fetch::{self, Fetched};
 use super::importer::Importer;
 use super::phase::Step;
 use crate::connector::{Connector, ModelState, Scope};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Effect, Failure, FailureKind};
 use crate::handler::DataHandler;
 use crate::progress::Event;
 use crate::report::{Outcome, ScopeReport};
@@ -17,8 +17,7 @@ impl<C: Connector> Importer<C> {
         // Everything that can fail without the service comes before the save point is cleared.
         let scopes = self.scopes().await?;
         self.clear_save_point().await?;
-        self.car.open_session(&self.options.source).await?;
-        self.report.session_open = true;
+        self.open_session().await?;
         self.step(Step::SessionOpened)?;
 
         let mut handler = self.handler().await?;
@@ -46,6 +45,19 @@ impl<C: Connector> Importer<C> {
         }
         self.step(Step::Saved)?;
         Ok(Outcome::Complete)
+    }
+
+    /// Opens the session. It counts as open from the call on, unless the service says that it is
+    /// not: whoever stops the run now has to be told.
+    async fn open_session(&mut self) -> Result<(), Failure> {
+        self.report.session_open = true;
+        let opened = self.car.open_session(&self.options.source).await;
+        if let Err(failure) = &opened
+            && failure.effect() == Effect::NotApplied
+        {
+            self.report.session_open = false;
+        }
+        opened
     }
 
     async fn scopes(&mut self) -> Result<Vec<Scope>, Failure> {

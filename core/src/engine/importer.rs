@@ -384,10 +384,15 @@ impl<C: Connector> Importer<C> {
             (_, phase) => failure.wrap(format!("import stopped in phase {}", phase.as_str())),
         };
         if self.report.session_open {
-            return failure.hint(format!(
-                "nothing was retired: the full-import session of `{}` is still open, and the next run settles it",
-                self.options.source
-            ));
+            let source = &self.options.source;
+            return failure.hint(match self.phase {
+                Phase::Settling => format!(
+                    "the full-import session of `{source}` may be open still; the next run settles it"
+                ),
+                _ => format!(
+                    "nothing was retired: the full-import session of `{source}` is still open, and the next run settles it"
+                ),
+            });
         }
         match &self.report.save_point {
             Some(state) if !exit::clears_saved_state(failure.kind()) => failure.hint(format!(
