@@ -49,13 +49,22 @@ pub struct Field {
 pub struct Relation {
     /// Name in JSON.
     pub name: &'static str,
-    /// The collection that is linked to.
+    /// Name of the collection that is linked to.
     pub target: &'static str,
     /// `true`: one address or null; `false`: a list of addresses.
     pub single: bool,
     /// Whether readers show the target's fields as part of this object; then a change of the
     /// target counts as a change of this object.
     pub embedded: bool,
+}
+
+impl Relation {
+    /// The collection that is linked to.
+    #[must_use]
+    pub fn target(&self) -> &'static Collection {
+        // A test proves that every target exists.
+        collection(self.target).unwrap_or(&COLLECTIONS[0])
+    }
 }
 
 /// One collection.

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::error::Error;
 use crate::model::COLLECTIONS;
-use crate::store::{Store, changes, run_all, sql};
+use crate::store::{Store, changes, layout, run_all};
 
 /// A load of more assets than this is not written to the change log object by object; the log
 /// starts anew after it, and clients do a full import.
@@ -68,16 +68,19 @@ async fn load(store: &Store, assets: u64, seed: u32) -> Result<Populated, Error>
     }
     let logged = assets <= LOGGED_UP_TO;
     if !logged {
-        run_all(&mut tx, sql::drop_triggers() + &sql::drop_indexes())
+        run_all(&mut tx, layout::drop_triggers() + &layout::drop_indexes())
             .await
             .map_err(&failed)?;
     }
     let last = i64::try_from(total).unwrap_or(i64::MAX);
     insert(&mut tx, done, last, seed).await.map_err(&failed)?;
     if !logged {
-        run_all(&mut tx, sql::create_indexes() + &sql::create_triggers())
-            .await
-            .map_err(&failed)?;
+        run_all(
+            &mut tx,
+            layout::create_indexes() + &layout::create_triggers(),
+        )
+        .await
+        .map_err(&failed)?;
         restart_log(&mut tx).await.map_err(&failed)?;
     }
     tx.commit().await.map_err(&failed)?;

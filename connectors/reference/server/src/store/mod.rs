@@ -2,6 +2,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod draft;
+pub(crate) mod layout;
 pub(crate) mod read;
 pub(crate) mod sql;
 pub(crate) mod write;
@@ -13,7 +14,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 
 use crate::error::Error;
 
@@ -48,7 +49,9 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            // Slow statements are those of a large load, and their text is long.
+            .disable_statement_logging();
         let pool = |size: u32| {
             SqlitePoolOptions::new()
                 .max_connections(size)
@@ -151,7 +154,7 @@ async fn prepare(pool: &SqlitePool, path: &Path) -> Result<String, Error> {
     if tables == 0 {
         let create = format!(
             "{}PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {LAYOUT};",
-            sql::create_all()
+            layout::create_all()
         );
         run_all(&mut tx, create).await.map_err(bad)?;
         sqlx::query("INSERT INTO meta (name, value) VALUES ('instance', ?1)")

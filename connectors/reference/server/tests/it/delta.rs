@@ -294,6 +294,28 @@ async fn a_link_that_ends_is_reported_with_both_keys() {
 }
 
 #[tokio::test]
+async fn a_changed_cross_reference_changes_its_vulnerabilities_too() {
+    let running = Running::start().await;
+    for value in ["CWE-79", "CWE-89"] {
+        let body = json!({"name": "CWE", "value": value});
+        running.post("/xrefproperties/", body).await;
+    }
+    for (id, links) in [("CVE-1", json!([1])), ("CVE-2", json!([2]))] {
+        let body = json!({"external_id": id, "name": id, "xref_properties": links});
+        running.post("/vulnerabilities/", body).await;
+    }
+    let state = running.state().await;
+    let body = json!({"value": "CWE-80"});
+    let (status, _) = running
+        .call("PATCH", "/xrefproperties/1/", Some(body))
+        .await;
+    assert_eq!(status, 200);
+    let delta = running.get(&format!("/delta/?from={state}")).await;
+    let changed = &delta["collections"]["vulnerabilities"]["updates"];
+    assert_eq!(changed, &json!([running.get("/vulnerabilities/1/").await]));
+}
+
+#[tokio::test]
 async fn states_that_give_no_delta_are_refused_with_a_reason() {
     let running = Running::start_with(|options| options.keep_changes = 3).await;
     let first = running.state().await;

@@ -74,7 +74,7 @@ impl Replica {
             for address in addresses(&object[relation.name]) {
                 let (to, target) = &lookup.0[address];
                 if relation.embedded {
-                    embedded.push(target["value"].clone());
+                    embedded.push(target["name"].clone());
                 } else {
                     let to = (to.name.to_owned(), key(to, target));
                     self.edges
