@@ -1,6 +1,9 @@
 //! How every HTTP client of the project is set up: TLS, redirects, proxies, limits.
 
 use std::sync::Once;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 /// Returns a client builder with the project's TLS provider, without redirects.
 ///
@@ -15,4 +18,20 @@ pub fn client_builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .tcp_nodelay(true)
+}
+
+/// Reads how many seconds a server asks to wait in `Retry-After`.
+///
+/// The form with a date counts as absent: it needs two clocks that agree, and the backoff
+/// decides as well.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
 }

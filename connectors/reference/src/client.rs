@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use car_core::connector::{Cursor, ModelState};
+use car_core::http::retry_after;
 use car_core::{Failure, FailureKind};
-use reqwest::header::{ACCEPT, HeaderMap, LINK, RETRY_AFTER};
+use reqwest::header::{ACCEPT, HeaderMap, LINK};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -271,15 +272,4 @@ fn next(headers: &HeaderMap) -> Option<Cursor> {
     let query = address.split_once('?')?.1;
     let after = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after")?;
     Some(Cursor(after.1.into_owned()))
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
 }
