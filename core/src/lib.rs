@@ -24,3 +24,13 @@ pub mod secret;
 pub mod telemetry;
 
 pub use failure::{Effect, Failure, FailureKind, Retry};
+
+/// The samples of the pages for authors, compiled and run as tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../guide-build-connectors.md")]
+    struct Guide;
+
+    #[doc = include_str!("../../best-practices.md")]
+    struct BestPractices;
+}
