@@ -12,6 +12,7 @@ mod source;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -32,9 +33,9 @@ struct Cli {
     #[arg(long)]
     service: bool,
 
-    /// Folder with the release binaries.
-    #[arg(long, default_value = "target/release")]
-    binaries: PathBuf,
+    /// Folder with the programs to measure; this program's own by default.
+    #[arg(long)]
+    binaries: Option<PathBuf>,
 
     /// Further arguments of the connector, such as `--concurrency=1`.
     #[arg(last = true)]
@@ -54,6 +55,14 @@ enum Part {
     Sink,
 }
 
+fn own_folder() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own
+        .parent()
+        .context("this program has no folder")?
+        .to_owned())
+}
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.part {
@@ -63,7 +72,10 @@ fn main() -> anyhow::Result<()> {
             assets: cli.assets,
             runs: cli.runs,
             service: cli.service,
-            binaries: cli.binaries,
+            binaries: match cli.binaries {
+                Some(folder) => folder,
+                None => own_folder()?,
+            },
             arguments: cli.arguments,
         }),
     }
