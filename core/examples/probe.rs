@@ -37,11 +37,22 @@ struct Settings {
     regions: Vec<String>,
 
     /// Number of assets in each region
-    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "CONFIGURATION_PARAMETER_ASSETS",
+        default_value_t = 3
+    )]
     assets: u32,
 
     /// How the source behaves
-    #[arg(long, value_name = "BEHAVIOUR", value_enum, default_value_t = Behaviour::Well)]
+    #[arg(
+        long,
+        value_name = "BEHAVIOUR",
+        env = "CONFIGURATION_PARAMETER_BEHAVIOUR",
+        value_enum,
+        default_value_t = Behaviour::Well
+    )]
     behaviour: Behaviour,
 }
 

@@ -3,7 +3,7 @@
 //! A connector's `main` is one call of [`main`]. What stands on standard output is data (a schema,
 //! a completion script); everything else is said on standard error.
 //!
-//! A verb is one file below this one and one arm of [`verb::Verb`].
+//! A verb is one file below this one and one arm in `verb.rs`.
 
 mod bars;
 mod completions;

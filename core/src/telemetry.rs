@@ -19,7 +19,7 @@ use tracing_subscriber::{Layer, Registry};
 pub use clock::timestamp;
 pub use events::LogReporter;
 pub(crate) use events::tell_trouble;
-pub use line::{LineFormat, LineWriter, Origin, Value, printable};
+pub use line::{Identity, LineFormat, LineWriter, Value, printable};
 
 /// Libraries that tell more than anybody wants to know about a connector.
 const CHATTY: [&str; 10] = [
@@ -164,7 +164,7 @@ mod tests {
             Arc::new(Redactor::new(&[Secret::from("hush-hush")])),
             Arc::clone(&lines) as Arc<dyn Sink>,
         )
-        .origin(Origin {
+        .identity(Identity {
             connector: "probe".into(),
             source: "s1".into(),
             version: "1.0".into(),

@@ -14,7 +14,7 @@ use crate::connector::About;
 use crate::exit::{SUCCESS, exit_code};
 use crate::failure::{Failure, FailureKind};
 use crate::secret::{Redactor, Secret};
-use crate::telemetry::{LineFormat, LineWriter, Origin, Sink, Value, subscriber};
+use crate::telemetry::{Identity, LineFormat, LineWriter, Sink, Value, subscriber};
 
 /// How the program tells what happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Look {
 pub(super) struct Console {
     look: Look,
     colour: bool,
-    origin: Origin,
+    identity: Identity,
     redactor: Arc<Redactor>,
     stderr: Arc<Stderr>,
 }
@@ -80,7 +80,7 @@ pub(super) struct Console {
 impl Console {
     /// Makes a console that knows nothing of the settings yet.
     pub(super) fn before_settings(about: &About) -> Self {
-        let origin = Origin {
+        let identity = Identity {
             connector: about.name.to_owned(),
             source: String::new(),
             version: about.version.to_owned(),
@@ -88,7 +88,7 @@ impl Console {
         Self {
             look: Look::of(LogFormat::Auto),
             colour: colours(),
-            origin,
+            identity,
             redactor: Arc::default(),
             stderr: Arc::default(),
         }
@@ -110,8 +110,8 @@ impl Console {
     }
 
     /// Sets what log lines tell about the writer.
-    pub(super) fn origin(&mut self, origin: Origin) {
-        self.origin = origin;
+    pub(super) fn identity(&mut self, identity: Identity) {
+        self.identity = identity;
     }
 
     /// Returns the filter that takes the secrets out.
@@ -141,7 +141,7 @@ impl Console {
             },
         };
         let sink: Arc<dyn Sink> = Arc::clone(&self.stderr) as Arc<dyn Sink>;
-        LineWriter::new(format, Arc::clone(&self.redactor), sink).origin(self.origin.clone())
+        LineWriter::new(format, Arc::clone(&self.redactor), sink).identity(self.identity.clone())
     }
 
     /// Writes lines above the bars from now on, until [`without_bars`](Self::without_bars).

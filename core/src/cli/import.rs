@@ -26,6 +26,11 @@ const REPORT_FORMAT: u32 = 1;
 /// Imports and returns the exit code.
 pub(super) fn run<C: Connector>(setup: &Setup, began: &Beginning) -> u8 {
     let console = &setup.console;
+    if let Some(file) = &setup.common.report
+        && let Err(failure) = report_file::check(file, &setup.loaded.origin("report"))
+    {
+        return console.fail(&failure);
+    }
     let bars = (console.has_look() == Look::Terminal).then(|| Arc::new(Bars::on_terminal()));
     let reporter: Arc<dyn Reporter> = match &bars {
         Some(bars) => Arc::clone(bars) as Arc<dyn Reporter>,

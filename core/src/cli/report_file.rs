@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::config::Origin;
 use crate::failure::{Failure, FailureKind};
 use crate::report::RunReport;
 use crate::secret::Redactor;
@@ -24,18 +25,43 @@ pub(super) fn write(file: &Path, report: &RunReport, redactor: &Redactor) -> Res
     clean(&mut value, redactor);
     let mut text = serde_json::to_vec_pretty(&value).map_err(|error| failed(error.into()))?;
     text.push(b'\n');
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     // Created with mode 0600, and removed when the rename does not happen.
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(folder_of(file)).map_err(failed)?;
     temporary.write_all(&text).map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
     temporary
         .persist(file)
         .map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// Checks before a run that its report can be written, which is too late to learn after hours.
+/// `origin` says where the name of the file is from.
+pub(super) fn check(file: &Path, origin: &Origin) -> Result<(), Failure> {
+    let unwritable = || {
+        let message = format!(
+            "cannot write the run report to {}: {origin}",
+            file.display()
+        );
+        Failure::new(FailureKind::InvalidParameter, message)
+    };
+    // A device, say, which the rename would replace.
+    if std::fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+        return Err(unwritable().hint("name a file, or a place where there is nothing yet"));
+    }
+    match tempfile::NamedTempFile::new_in(folder_of(file)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(unwritable()
+            .hint("its folder must exist and be writable")
+            .because(error)),
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn clean(value: &mut Value, redactor: &Redactor) {

@@ -11,7 +11,7 @@ use super::signals;
 use crate::config::{Common, Loaded};
 use crate::connector::{About, Connector, Context};
 use crate::failure::{Failure, FailureKind};
-use crate::telemetry::Origin;
+use crate::telemetry::Identity;
 
 /// How long a run that was asked to stop may take to come to an end.
 const GRACE: Duration = Duration::from_secs(9);
@@ -36,7 +36,7 @@ impl Setup {
     ) -> Result<Self, Failure> {
         let common: Common = loaded.settings()?;
         console.look(Look::of(common.log_format));
-        console.origin(Origin {
+        console.identity(Identity {
             connector: common.name.clone().unwrap_or_else(|| about.name.to_owned()),
             source: common.source.clone().unwrap_or_default(),
             version: common

@@ -18,6 +18,11 @@ pub(super) fn text<C: Connector>(
 ) -> Result<String, Failure> {
     let value = match what {
         Spec::Settings => config::schema::<C::Settings>(about, catalog),
+        Spec::Cp4s => config::page(
+            about,
+            catalog,
+            &config::schema::<C::Settings>(about, catalog),
+        ),
         Spec::Capabilities => capabilities(about, catalog),
     };
     let text = serde_json::to_string_pretty(&value).map_err(|error| {

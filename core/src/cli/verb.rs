@@ -25,6 +25,8 @@ pub(super) enum Spec {
     Settings,
     /// What the connector can do.
     Capabilities,
+    /// The two files for the platform's connection page.
+    Cp4s,
 }
 
 /// Adds the verbs to the command line.
@@ -43,6 +45,15 @@ pub(super) fn add_all(command: Command) -> Command {
                         .long("capabilities")
                         .action(ArgAction::SetTrue)
                         .help("Print what the connector can do instead"),
+                )
+                .arg(
+                    Arg::new("cp4s")
+                        .long("cp4s")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with("capabilities")
+                        .help(
+                            "Print config.json and lang_en.json of the platform's connection page",
+                        ),
                 ),
         )
         .subcommand(
@@ -65,6 +76,7 @@ impl Verb {
         match matches.subcommand() {
             Some(("test-connection", _)) => Self::TestConnection,
             Some(("spec", verb)) if verb.get_flag("capabilities") => Self::Spec(Spec::Capabilities),
+            Some(("spec", verb)) if verb.get_flag("cp4s") => Self::Spec(Spec::Cp4s),
             Some(("spec", _)) => Self::Spec(Spec::Settings),
             Some(("completions", verb)) => verb
                 .get_one::<Shell>("shell")

@@ -65,6 +65,15 @@ fn properties<S: JsonSchema>() -> (Map<String, Value>, Map<String, Value>) {
 }
 
 fn describe(property: &mut Map<String, Value>, setting: &Setting) {
+    if property.is_empty() {
+        // The struct calls it otherwise for schemas; what is known of it is its kind.
+        let kind = if setting.kind == Kind::Switch {
+            "boolean"
+        } else {
+            "string"
+        };
+        property.insert("type".to_owned(), kind.into());
+    }
     // A setting that is absent is not null: the file just does not have it.
     if let Some(Value::Array(types)) = property.get_mut("type") {
         types.retain(|name| name != "null");

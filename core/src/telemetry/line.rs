@@ -32,7 +32,7 @@ pub enum LineFormat {
 
 /// Who writes, as JSON lines tell.
 #[derive(Debug, Clone, Default)]
-pub struct Origin {
+pub struct Identity {
     /// Name of the connector.
     pub connector: String,
     /// Name of the source in the graph.
@@ -55,7 +55,7 @@ pub enum Value {
 /// Writes lines, without secrets.
 pub struct LineWriter {
     format: LineFormat,
-    origin: Origin,
+    identity: Identity,
     redactor: Arc<Redactor>,
     sink: Arc<dyn Sink>,
     clock: fn() -> u64,
@@ -67,7 +67,7 @@ impl LineWriter {
     pub fn new(format: LineFormat, redactor: Arc<Redactor>, sink: Arc<dyn Sink>) -> Self {
         Self {
             format,
-            origin: Origin::default(),
+            identity: Identity::default(),
             redactor,
             sink,
             clock: clock::now,
@@ -76,8 +76,8 @@ impl LineWriter {
 
     /// Sets who writes.
     #[must_use]
-    pub fn origin(mut self, origin: Origin) -> Self {
-        self.origin = origin;
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
         self
     }
 
@@ -118,9 +118,9 @@ impl LineWriter {
         add("level", &clean(level));
         add("label", &clean(label));
         add("message", &clean(message));
-        add("connector", &clean(&self.origin.connector));
-        add("source", &clean(&self.origin.source));
-        add("version", &clean(&self.origin.version));
+        add("connector", &clean(&self.identity.connector));
+        add("source", &clean(&self.identity.source));
+        add("version", &clean(&self.identity.version));
         for (name, value) in fields {
             let value = match value {
                 Value::Text(text) => clean(text),

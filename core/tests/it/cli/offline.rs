@@ -100,6 +100,15 @@ async fn the_spec_is_json() {
 }
 
 #[tokio::test]
+async fn the_connection_page_follows_the_variables() {
+    let page = Probe::new("spec --cp4s").run().await;
+    assert_eq!(page.code, 0, "{}", page.stderr);
+    insta::assert_snapshot!(page.stdout);
+    let both = Probe::new("spec --cp4s --capabilities").run().await;
+    assert_eq!(both.code, 2);
+}
+
+#[tokio::test]
 async fn shells_and_man_get_their_descriptions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = Probe::new(&format!("completions {shell}")).run().await;
@@ -232,10 +241,22 @@ async fn settings_that_are_wrong_are_reported() {
 
     let nowhere = Probe::new("--report /nonexistent/report.json --log-format text");
     let nowhere = nowhere.source().run().await;
-    assert_eq!(nowhere.code, 2, "the first failure decides the code");
+    assert_eq!(nowhere.code, 2);
+    insta::with_settings!({filters => vec![(r"\.tmp\w+", ".tmp")]}, {
+        insta::assert_snapshot!(nowhere.stderr, @r#"
+        error: cannot write the run report to /nonexistent/report.json: flag --report
+          Caused by: No such file or directory (os error 2) at path "/nonexistent/.tmp"
+
+        hint: its folder must exist and be writable
+        "#);
+    });
+    let device = Probe::new("--report /dev/null --log-format text");
+    let device = device.source().run().await;
+    assert_eq!(device.code, 2);
     assert!(
-        nowhere
-            .stderr
-            .contains("could not write the run report (file /nonexistent/report.json)")
+        device.stderr.contains("to /dev/null: flag --report"),
+        "{}",
+        device.stderr
     );
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
 }
