@@ -23,13 +23,14 @@ impl TestCount {
 
     /// Adds what a line of output says: nextest's summary, or `cargo test`'s result line.
     pub fn read_line(&mut self, line: &str) {
-        let plain = without_colour(line);
-        let line = plain.trim_start();
-        // `Summary [   0.1s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped`
+        let line = without_colour(line);
+        // `     Summary [   0.1s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped`
         let nextest = line
+            .trim_start()
             .strip_prefix("Summary [")
             .and_then(|rest| rest.split_once(" run: "));
-        // `test result: ok. 4 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; ...`
+        // `test result: ok. 4 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; ...`,
+        // which nextest shows too, indented, as part of the output of a failed test.
         let cargo = line
             .strip_prefix("test result: ")
             .and_then(|rest| rest.split_once(". "));
@@ -114,8 +115,9 @@ mod tests {
 
     #[test]
     fn other_lines_count_nothing() {
-        let lines =
-            "test a ... ok\n3 passed\nSummary of 4 failed, 2 passed\nPASS [ 0.1s] x run: 5 passed";
+        let lines = "test a ... ok\n3 passed\nSummary of 4 failed, 2 passed\n\
+            PASS [ 0.1s] x run: 5 passed\n    \
+            test result: FAILED. 0 passed; 1 failed; 0 ignored";
         assert_eq!(count(lines), TestCount::default());
     }
 }
