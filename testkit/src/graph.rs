@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use car_schema::{Collection, Kind};
 use serde_json::Value;
 
 /// Fields of one entity, by name.
@@ -140,43 +141,34 @@ impl Graph {
     }
 
     /// Adds an entity as the service tells it.
-    pub(crate) fn add_document(&mut self, collection: &str, document: Value) {
-        let Value::Object(mut fields) = document else {
-            panic!("an entity of {collection} is not an object: {document}");
+    pub(crate) fn add_row(&mut self, collection: &Collection, source: &str, row: Value) {
+        let Value::Object(mut fields) = row else {
+            panic!("a row of {} is not an object: {row}", collection.name);
         };
-        let mut take = |name: &str| fields.remove(name);
-        let end = |value: Option<Value>| {
-            let value = value?.as_str()?.to_owned();
-            value.split_once('/').map(|(_, id)| id.to_owned())
+        let mut take = |name: &str| match fields.remove(name) {
+            Some(Value::String(text)) => text,
+            other => panic!("`{name}` of {} is not text: {other:?}", collection.name),
         };
-        let (from, to) = (end(take("_from")), end(take("_to")));
-        let (key, id) = (take("_key"), take("external_id"));
-        // Made by the service, or different in each run.
-        for name in [
-            "id",
-            "source",
-            "connecting_id",
-            "reported_at",
-            "report",
-            "timestamp",
-        ] {
-            take(name);
-        }
-        if take("active") == Some(Value::Bool(false)) {
-            fields.insert("active".to_owned(), Value::Bool(false));
+        let prefix = format!("{source}/");
+        let end = |id: String| id.strip_prefix(&prefix).unwrap_or(&id).to_owned();
+        let identity = match &collection.kind {
+            Kind::Vertex { identity } => take(identity.field()),
+            Kind::Edge { from, to } => edge(
+                &end(take(&format!("{}_id", from.collection))),
+                &end(take(&format!("{}_id", to.collection))),
+            ),
+        };
+        // An edge says that it is active unless it was taken away.
+        if fields.get("active") == Some(&Value::Bool(true)) && collection.is_edge() {
+            fields.remove("active");
         }
         if let Some(Value::Object(properties)) = fields.remove("properties") {
             fields.extend(properties);
         }
-        let identity = match (from, to, key.or(id)) {
-            (Some(from), Some(to), _) => edge(&from, &to),
-            (_, _, Some(Value::String(id))) => id,
-            _ => panic!("an entity of {collection} has no identity: {fields:?}"),
-        };
         let fields = fields
             .iter()
             .map(|(name, value)| (name.as_str(), value.clone()));
-        self.add(collection, identity, fields);
+        self.add(&collection.name, identity, fields);
     }
 }
 

@@ -172,6 +172,17 @@ impl Running {
         );
     }
 
+    /// Waits until the process is gone, and leaves what came of it to [`ended`](Self::ended).
+    ///
+    /// # Panics
+    ///
+    /// When it takes more than two minutes.
+    pub async fn exited(&mut self) {
+        within_time("the program", LIMIT, self.child.wait())
+            .await
+            .unwrap();
+    }
+
     /// Waits for the end.
     ///
     /// # Panics

@@ -2,7 +2,8 @@
 
 use car_service::{Options, RunningServer, Server};
 
-use crate::{Graph, TestFolder, query, within};
+use crate::query::Api;
+use crate::{Graph, TestFolder, within};
 
 /// Key and password of every service that the testkit starts.
 const CREDENTIALS: Credentials = Credentials {
@@ -64,13 +65,13 @@ impl Service {
 
     /// Reads everything that a source has in the graph now.
     pub async fn graph(&self, source: &str) -> Graph {
-        query::graph(&self.url(), CREDENTIALS, source).await
+        Api::new(&self.url(), CREDENTIALS).graph(source).await
     }
 
     /// Returns the save point of a source, `None` when there is none.
     pub async fn save_point(&self, source: &str) -> Option<String> {
         let path = format!("source/{source}");
-        let document = query::get(&self.url(), &path, CREDENTIALS).await;
+        let document = Api::new(&self.url(), CREDENTIALS).get(&path).await;
         document["model_state_id"].as_str().map(str::to_owned)
     }
 

@@ -6,7 +6,8 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::{Graph, Service, TestFolder, binary, query, within};
+use crate::query::Api;
+use crate::{Graph, Service, TestFolder, binary, within};
 
 /// The program `car-service` on a loopback port.
 ///
@@ -61,7 +62,9 @@ impl ServiceProcess {
 
     /// Reads everything that a source has in the graph now.
     pub async fn graph(&self, source: &str) -> Graph {
-        query::graph(&self.url(), Service::credentials(), source).await
+        Api::new(&self.url(), Service::credentials())
+            .graph(source)
+            .await
     }
 }
 

@@ -5,6 +5,10 @@
     reason = "a test that cannot go on should stop with the place and the value"
 )]
 
+mod changes;
+mod crash;
+mod edit;
 mod expected;
 mod full;
+mod stop;
 mod support;
