@@ -19,6 +19,7 @@ mod server;
 mod service;
 mod state;
 mod store;
+mod time;
 
 pub use auth::Credentials;
 pub use error::{Error, Result};

@@ -7,6 +7,7 @@ use car_schema::{Extension, Model};
 use crate::api::ClearToken;
 use crate::auth::Access;
 use crate::error::{Error, Result};
+use crate::graphql::Engine;
 use crate::ingest::Rules;
 use crate::store::ops::{self, schema};
 use crate::store::{Layout, Store};
@@ -26,6 +27,8 @@ pub(crate) struct Snapshot {
     pub(crate) rules: Rules,
     /// The extensions that are in the model.
     pub(crate) extensions: Vec<Extension>,
+    /// The query schema.
+    pub(crate) engine: Engine,
 }
 
 impl Snapshot {
@@ -45,6 +48,7 @@ impl Snapshot {
             layout: Arc::new(layout),
             rules,
             extensions,
+            engine: Engine::default(),
         })
     }
 }

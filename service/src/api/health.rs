@@ -8,11 +8,19 @@ use serde_json::{Value, json};
 
 use super::App;
 
+/// What this service can do beyond the old protocol.
+const FEATURES: Features = Features {
+    scopes: false,
+    content_hashes: false,
+    edge_deletion: true,
+    sweep_preview: true,
+};
+
 pub(crate) async fn health() -> Json<Health> {
     Json(Health {
         status: "ok".into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        features: Features::default(),
+        features: FEATURES,
     })
 }
 

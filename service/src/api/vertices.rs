@@ -13,6 +13,7 @@ use super::extract::{JsonBody, Parameters, Segments};
 use crate::error::{Error, Result};
 use crate::store::ops::patch::PatchRows;
 use crate::store::ops::retire::RetireVertices;
+use crate::store::ops::retire_edge::RetireEdge;
 use crate::store::{self, Table};
 
 fn unknown(collection: &str) -> Error {
@@ -22,7 +23,8 @@ fn unknown(collection: &str) -> Error {
     )
 }
 
-/// Retires vertices: `external_ids=` or `keys=`, either for every collection.
+/// Retires vertices: `external_ids=` or `keys=`, either for every collection; or one edge:
+/// `from=` and `to=`.
 ///
 /// A value that is an identity as it stands is taken whole; any other is a list with commas.
 pub(crate) async fn retire(
@@ -31,6 +33,17 @@ pub(crate) async fn retire(
     parameters: Parameters,
 ) -> Result<Json<BTreeMap<String, u64>>> {
     let snapshot = state.ready().await?;
+    if let (Some(from), Some(to)) = (parameters.get("from"), parameters.get("to")) {
+        let operation = RetireEdge {
+            layout: Arc::clone(&snapshot.layout),
+            model: snapshot.version,
+            source,
+            collection,
+            from: from.to_owned(),
+            to: to.to_owned(),
+        };
+        return state.store.write(operation).await.map(Json);
+    }
     let values: Vec<String> = parameters
         .all(Identity::ExternalId.delete_parameter())
         .chain(parameters.all(Identity::Key.delete_parameter()))
@@ -39,7 +52,7 @@ pub(crate) async fn retire(
     if values.is_empty() {
         return Err(Error::bad_request(
             "missing_parameter",
-            "name the vertices with `external_ids=a,b` or `keys=a,b`",
+            "name the vertices with `external_ids=a,b` or `keys=a,b`, an edge with `from=a&to=b`",
         ));
     }
     let operation = RetireVertices {

@@ -1,19 +1,140 @@
-//! Queries over the graph.
+//! Queries over the graph, in the shape that Hasura gave them.
+//!
+//! The schema is made from the model at run time. A root field reads its whole selection first,
+//! then runs one statement per list and level; the fields below only pick from what is there.
 
-use axum::http::HeaderValue;
-use serde_json::Value;
+mod aggregate;
+mod catalog;
+mod fetch;
+mod filter;
+mod mutation;
+mod plan;
+mod resolve;
+mod schema;
+mod sql;
 
-use crate::error::Result;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::dynamic::Schema;
+use axum::http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::error::{Error, Result};
 use crate::state::AppState;
+use crate::store::Layout;
+use catalog::Catalog;
+use resolve::{Session, SharedSession};
 
-pub(crate) fn timepoint(_: Option<&HeaderValue>) -> Result<Option<i64>> {
-    Ok(None)
+/// How long a query may take.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The schema of a model, made when the first query asks for it.
+#[derive(Default)]
+pub(crate) struct Engine(std::sync::OnceLock<Result<Schema, String>>);
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
 }
 
+impl Engine {
+    fn schema(&self, layout: &Layout) -> Result<&Schema> {
+        let made = self.0.get_or_init(|| {
+            let catalog = Arc::new(Catalog::new(layout));
+            schema::build(&catalog).map_err(|error| error.to_string())
+        });
+        made.as_ref()
+            .map_err(|error| Error::internal("make the query schema", error.clone()))
+    }
+}
+
+/// Reads the header that asks for an earlier time: ISO 8601 in UTC.
+pub(crate) fn timepoint(header: Option<&HeaderValue>) -> Result<Option<i64>> {
+    let Some(header) = header else {
+        return Ok(None);
+    };
+    header
+        .to_str()
+        .ok()
+        .map(str::trim)
+        .and_then(crate::time::parse)
+        .map(Some)
+        .ok_or_else(|| {
+            Error::bad_request(
+                "invalid_timepoint",
+                "`x-hasura-car-timepoint` must be a time in UTC such as 2026-01-31T12:00:00Z",
+            )
+        })
+}
+
+/// Fills in the defaults of variables that were not sent: the library looks for them in arguments,
+/// not in `@include` and `@skip`.
+fn with_defaults(mut request: async_graphql::Request) -> async_graphql::Request {
+    let name = request.operation_name.clone();
+    let Ok(document) = request.parsed_query() else {
+        return request;
+    };
+    let defaults: Vec<_> = document
+        .operations
+        .iter()
+        .filter(|(known, _)| name.is_none() || known.map(|known| known.as_str()) == name.as_deref())
+        .flat_map(|(_, operation)| &operation.node.variable_definitions)
+        .filter_map(|definition| {
+            let value = definition.node.default_value()?.clone();
+            Some((definition.node.name.node.clone(), value))
+        })
+        .collect();
+    for (name, value) in defaults {
+        if !request.variables.contains_key(&name) {
+            request.variables.insert(name, value);
+        }
+    }
+    request
+}
+
+/// Answers a query as GraphQL does: with `data`, `errors` or both.
 pub(crate) async fn execute(
-    _: &AppState,
-    _: async_graphql::Request,
-    _: Option<i64>,
+    state: &Arc<AppState>,
+    request: async_graphql::Request,
+    at: Option<i64>,
 ) -> Result<Value> {
-    Ok(Value::Null)
+    let snapshot = state.ready().await?;
+    let schema = snapshot.engine.schema(&snapshot.layout)?;
+    let conn = state.store.read().await?;
+    let session: SharedSession = Arc::new(Mutex::new(Session::new(conn, at)));
+    let request = with_defaults(request).data(session).data(Arc::clone(state));
+    let response = tokio::time::timeout(LONGEST, schema.execute(request))
+        .await
+        .map_err(|_| {
+            Error::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "query_too_slow",
+                format!(
+                    "the query took longer than {} seconds; narrow it with `where` or `limit`",
+                    LONGEST.as_secs()
+                ),
+            )
+        })?;
+    let errors: Vec<Value> = response
+        .errors
+        .iter()
+        .map(|error| {
+            serde_json::to_value(error).unwrap_or_else(|_| json!({ "message": error.message }))
+        })
+        .collect();
+    let mut answer = serde_json::Map::new();
+    if errors.is_empty() || !matches!(response.data, async_graphql::Value::Null) {
+        let data = response
+            .data
+            .into_json()
+            .map_err(|error| Error::internal("write the answer", error))?;
+        answer.insert("data".into(), data);
+    }
+    if !errors.is_empty() {
+        answer.insert("errors".into(), errors.into());
+    }
+    Ok(answer.into())
 }

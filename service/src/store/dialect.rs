@@ -66,6 +66,21 @@ impl Dialect {
         }
     }
 
+    /// Returns a table expression with the parents of a list: `[ord, source, identity, connecting id]`.
+    pub(crate) fn parents(self, param: &str) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "(SELECT value ->> 0 AS ord, value ->> 1 AS src, value ->> 2 AS id, \
+                 value ->> 3 AS cid FROM json_each({param}))"
+            ),
+            Self::Postgres => format!(
+                "(SELECT (value ->> 0)::bigint AS ord, (value ->> 1)::bigint AS src, \
+                 value ->> 2 AS id, value ->> 3 AS cid \
+                 FROM jsonb_array_elements({param}::jsonb) AS j(value))"
+            ),
+        }
+    }
+
     /// Returns what makes a read of a row wait for and keep out other writers of it.
     pub(crate) const fn for_update(self) -> &'static str {
         match self {

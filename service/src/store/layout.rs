@@ -184,7 +184,7 @@ impl Table {
         let (current, old) = (quote(&self.current()), quote(&self.old()));
         let mut statements = vec![
             format!(
-                "CREATE TABLE IF NOT EXISTS {current} (\"_pk\" {}, {columns}, UNIQUE (\"_source\", {keys}))",
+                "CREATE TABLE IF NOT EXISTS {current} (\"_pk\" {}, {columns}, UNIQUE ({keys}, \"_source\"))",
                 dialect.serial()
             ),
             format!(
@@ -193,7 +193,7 @@ impl Table {
                 dialect.column_type(ColumnType::Int)
             ),
             format!(
-                "CREATE INDEX IF NOT EXISTS {} ON {old} (\"_source\", {keys})",
+                "CREATE INDEX IF NOT EXISTS {} ON {old} ({keys}, \"_source\")",
                 self.index_name("old")
             ),
             format!(
@@ -202,7 +202,7 @@ impl Table {
             ),
         ];
         if self.is_edge() {
-            statements.push(self.create_index("_to", "\"_source\", \"_to\""));
+            statements.push(self.create_index("_to", "\"_to\", \"_source\""));
         }
         if self.connecting != Connecting::None {
             statements.push(self.create_index("_cid", "\"_cid\""));

@@ -16,9 +16,10 @@ use std::path::Path;
 
 pub(crate) use conn::Conn;
 
+pub(crate) use dialect::{Dialect, quote};
 pub(crate) use job::Operation;
 pub(crate) use layout::{Layout, Table};
-pub(crate) use value::Value;
+pub(crate) use value::{Row, Value};
 
 use crate::error::{Error, Result};
 

@@ -57,6 +57,8 @@ impl SqliteStore {
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
             .pragma("cache_size", "-8000")
+            .pragma("case_sensitive_like", "on")
+            .with_regexp()
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let writer = options

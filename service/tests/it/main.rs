@@ -2,4 +2,5 @@
 
 mod graph;
 mod protocol;
+mod query;
 mod support;

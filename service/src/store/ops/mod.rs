@@ -4,10 +4,12 @@ pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod patch;
 pub(crate) mod retire;
+pub(crate) mod retire_edge;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod source;
+pub(crate) mod tags;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

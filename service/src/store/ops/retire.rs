@@ -59,7 +59,8 @@ pub(crate) async fn close_tags(conn: &mut dyn Conn, table: &Table, source: i64) 
         &condition,
         vec![source.into(), table.name.as_str().into()],
     )
-    .await
+    .await?;
+    Ok(())
 }
 
 /// Ends the tags that a condition chooses; `args` follow from `$2`.
@@ -67,7 +68,7 @@ pub(crate) async fn close_tag_rows(
     conn: &mut dyn Conn,
     condition: &str,
     args: Vec<Value>,
-) -> Result<()> {
+) -> Result<u64> {
     let mut full = vec![Value::Int(now())];
     full.extend(args);
     let moved = conn
@@ -87,7 +88,7 @@ pub(crate) async fn close_tag_rows(
         )
         .await?;
     }
-    Ok(())
+    Ok(moved)
 }
 
 /// Retires vertices by their identities, and the edges of the same source at them.

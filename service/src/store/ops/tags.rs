@@ -1,0 +1,88 @@
+//! Tags that consumers set and take off.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::super::conn::Conn;
+use super::super::dialect::quote;
+use super::super::job::Operation;
+use super::super::layout::Layout;
+use super::super::value::Value;
+use super::retire::close_tag_rows;
+use super::{check_state, now, source};
+use crate::error::{Error, Result};
+
+/// Adds or takes off tags of vertices.
+pub(crate) struct ChangeTags {
+    /// The tables.
+    pub(crate) layout: Arc<Layout>,
+    /// Version of the model that the layout is of.
+    pub(crate) model: i64,
+    /// The vertex collection.
+    pub(crate) collection: String,
+    /// Source, identity and tag of each.
+    pub(crate) tags: Vec<(String, String, String)>,
+    /// Whether to add.
+    pub(crate) add: bool,
+}
+
+#[async_trait]
+impl Operation for ChangeTags {
+    type Output = u64;
+
+    async fn apply(self, conn: &mut dyn Conn) -> Result<u64> {
+        check_state(conn, self.model).await?;
+        let table = self.layout.get(&self.collection).ok_or_else(|| {
+            Error::not_found(
+                "unknown_collection",
+                format!("there is no `{}`", self.collection),
+            )
+        })?;
+        let mut count = 0_u64;
+        for (key, id, tag) in &self.tags {
+            let unknown = || {
+                Error::not_found(
+                    "unknown_entity",
+                    format!("there is no `{}` with the id `{key}/{id}`", self.collection),
+                )
+            };
+            let source = source::lock(conn, key).await?.ok_or_else(unknown)?;
+            let args = || -> Vec<Value> {
+                vec![
+                    source.pk.into(),
+                    table.name.as_str().into(),
+                    id.as_str().into(),
+                    tag.as_str().into(),
+                ]
+            };
+            if !self.add {
+                let condition = "source = $2 AND collection = $3 AND id = $4 AND name = $5";
+                count = count.saturating_add(close_tag_rows(conn, condition, args()).await?);
+                continue;
+            }
+            let sql = format!(
+                "SELECT 1 FROM {} WHERE \"_id\" = $1 AND \"_source\" = $2",
+                quote(&table.current())
+            );
+            let found = conn
+                .fetch(sql, vec![id.as_str().into(), source.pk.into()])
+                .await?;
+            if found.is_empty() {
+                return Err(unknown());
+            }
+            let mut args = args();
+            args.push(now().into());
+            let added = conn
+                .execute(
+                    "INSERT INTO tags (source, collection, id, name, t1) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (source, collection, id, name) DO NOTHING"
+                        .into(),
+                    args,
+                )
+                .await?;
+            count = count.saturating_add(added);
+        }
+        Ok(count)
+    }
+}
