@@ -57,6 +57,7 @@ pub struct DataHandler {
     rejected_vertices: HashSet<u64>,
     quarantine: Quarantine,
     edges: Edges,
+    full_edges: Vec<Batch>,
     emitted: u64,
     rejected: u64,
 }
@@ -100,6 +101,7 @@ impl DataHandler {
             repeated_bytes: 0,
             rejected_vertices: HashSet::new(),
             edges: Edges::Writing(Spill::new(spill)),
+            full_edges: Vec::new(),
             emitted: 0,
             rejected: 0,
         }
@@ -181,8 +183,14 @@ impl DataHandler {
     ///
     /// When the spill cannot be read.
     pub fn next_edges(&mut self) -> Result<Option<Batch>, Failure> {
-        let mut full = Vec::new();
         loop {
+            // A large edge fills two batches: the one before it and its own.
+            if let Some(batch) = self.full_edges.pop() {
+                return Ok(Some(batch));
+            }
+            if self.needs_barrier() {
+                return Ok(None);
+            }
             let Edges::Reading(reader, written) = &mut self.edges else {
                 return Ok(None);
             };
@@ -225,14 +233,10 @@ impl DataHandler {
                 Repeat::New => {
                     let mut json = Vec::with_capacity(edge.json.len().saturating_add(128));
                     self.header.complete_edge(&edge.json, edge.has, &mut json);
+                    let mut full = std::mem::take(&mut self.full_edges);
                     self.push(index, &json, true, &mut full);
+                    self.full_edges = full;
                 }
-            }
-            if let Some(batch) = full.pop() {
-                return Ok(Some(batch));
-            }
-            if self.needs_barrier() {
-                return Ok(None);
             }
         }
     }
