@@ -1,6 +1,8 @@
 //! Checks rows against the import schema that the service sends.
 
-use serde_json::Value;
+use jsonschema::Registry;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::hash::QuickMap;
@@ -56,6 +58,7 @@ impl Validator {
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
             return Err(unusable().because("it has no `properties`"));
         };
+        let mut document: Option<Registry<'_>> = None;
         let mut collections = QuickMap::default();
         for (name, collection) in properties {
             let Some(items) = collection.get("items") else {
@@ -63,13 +66,14 @@ impl Validator {
             };
             let check = match Rules::compile(items) {
                 Some(rules) => Check::Rules(rules),
-                None => Check::Schema(Box::new(jsonschema::validator_for(items).map_err(
-                    |error| {
-                        unusable()
-                            .with("collection", name)
-                            .because(error.to_string())
-                    },
-                )?)),
+                None => {
+                    let wrong = |error: String| unusable().with("collection", name).because(error);
+                    let document = match &document {
+                        Some(document) => document,
+                        None => document.insert(register(schema).map_err(wrong)?),
+                    };
+                    Check::Schema(Box::new(items_of(document, name).map_err(wrong)?))
+                }
             };
             collections.insert(name.clone(), check);
         }
@@ -109,4 +113,31 @@ impl Validator {
             }
         }
     }
+}
+
+/// Name under which the whole import schema is known to its parts.
+const DOCUMENT: &str = "urn:import-schema";
+
+/// Makes the whole import schema known, so that its parts may refer to each other.
+fn register(schema: &Value) -> Result<Registry<'static>, String> {
+    let mut document = schema.clone();
+    if let Some(document) = document.as_object_mut() {
+        // The name that the service gives it would take precedence over ours.
+        document.remove("$id");
+    }
+    Registry::new()
+        .add(DOCUMENT, document)
+        .and_then(jsonschema::RegistryBuilder::prepare)
+        .map_err(|error| error.to_string())
+}
+
+/// Compiles the part of the import schema that describes a collection's rows.
+fn items_of(document: &Registry<'_>, collection: &str) -> Result<jsonschema::Validator, String> {
+    let escaped = collection.replace('~', "~0").replace('/', "~1");
+    let segment = utf8_percent_encode(&escaped, NON_ALPHANUMERIC);
+    let part = json!({ "$ref": format!("{DOCUMENT}#/properties/{segment}/items") });
+    jsonschema::options()
+        .with_registry(document)
+        .build(&part)
+        .map_err(|error| error.to_string())
 }
