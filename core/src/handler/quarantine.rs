@@ -98,8 +98,11 @@ fn private_file(path: &Path) -> std::io::Result<File> {
         use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
         options.mode(0o600);
         let file = options.open(path)?;
-        // A file that was there keeps its mode when it is opened.
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        // A file that was there keeps its mode when it is opened. A device such as `/dev/null`
+        // is not ours to change.
+        if file.metadata()?.is_file() {
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
         Ok(file)
     }
     #[cfg(not(unix))]
