@@ -173,6 +173,7 @@ impl Rules {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let fields = RowCheck(self)
             .deserialize(&mut deserializer)
+            .and_then(|fields| deserializer.end().map(|()| fields))
             .map_err(|error| plain(&error))?;
         for (name, bit) in &self.required {
             if fields & bit == 0 {
