@@ -22,14 +22,17 @@ impl<C: Connector> Importer<C> {
 
         let mut handler = self.handler().await?;
         let read = self.read(&scopes, &mut handler).await;
-        self.note_handler(&mut handler)?;
+        // Noted whatever came of it, but what stopped the reading decides the exit code.
+        let noted = self.note_handler(&mut handler);
         let failures = read?;
+        noted?;
         self.check_rejects(&handler)?;
         self.step(Step::VerticesAcknowledged)?;
 
         let sent = self.send_edges(&mut handler).await;
-        self.note_handler(&mut handler)?;
+        let noted = self.note_handler(&mut handler);
         sent?;
+        noted?;
         self.step(Step::EdgesAcknowledged)?;
 
         self.check_complete(&scopes, failures)?;

@@ -46,8 +46,11 @@ impl<C: Connector> Importer<C> {
         }
         let mut handler = self.handler().await?;
         let read = self.read_delta(source, &since, &until, &mut handler).await;
-        self.note_handler(&mut handler)?;
-        let deletions = match read? {
+        // Noted whatever came of it, but what stopped the reading decides the exit code.
+        let noted = self.note_handler(&mut handler);
+        let read = read?;
+        noted?;
+        let deletions = match read {
             Changes::Read(deletions) => deletions,
             Changes::NotPossible(reason) => {
                 drop(handler);
@@ -65,8 +68,9 @@ impl<C: Connector> Importer<C> {
         self.check_rejects(&handler)?;
         self.step(Step::VerticesAcknowledged)?;
         let sent = self.send_edges(&mut handler).await;
-        self.note_handler(&mut handler)?;
+        let noted = self.note_handler(&mut handler);
         sent?;
+        noted?;
         self.step(Step::EdgesAcknowledged)?;
         self.retire(
             deletions
