@@ -513,7 +513,7 @@ fn parse<T: DeserializeOwned>(call: &Call, answer: &Answer) -> Result<T, Failure
 fn lists(ids: &[String]) -> Vec<String> {
     let mut lists = Vec::new();
     let mut list = String::new();
-    for id in ids {
+    for id in ids.iter().filter(|id| !id.is_empty()) {
         let encoded = encode(id);
         if id.contains(',') {
             lists.push(encoded);
