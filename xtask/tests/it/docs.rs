@@ -34,6 +34,7 @@ fn commands_in_the_pages_work() {
         "build",
         "--workspace",
         "--all-features",
+        "--examples",
         "--bins",
         "--locked",
     ];
