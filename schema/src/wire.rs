@@ -151,6 +151,22 @@ pub struct Features {
     pub content_hashes: bool,
     /// `DELETE /v2/source/{source}/{edge}?from=&to=` retires an edge.
     pub edge_deletion: bool,
+    /// `GET /v2/source/{source}/full-import-in-progress` tells what closing the session would
+    /// retire, as a [`SweepPreview`].
+    pub sweep_preview: bool,
+}
+
+/// `GET /v2/source/{source}/full-import-in-progress`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SweepPreview {
+    /// Whether a session is open.
+    pub open: bool,
+    /// When it was opened, in milliseconds since 1970.
+    #[serde(default)]
+    pub started_at: Option<i64>,
+    /// How many rows closing it now would retire, by collection; none are left out.
+    #[serde(default)]
+    pub would_retire: std::collections::BTreeMap<String, u64>,
 }
 
 /// `GET /v3/health`.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use car_schema::wire::{
     Databases, Health, ImportSchemaDocument, ImportStarted, ImportStatus, JobStarted, JobState,
-    JobStatus,
+    JobStatus, SweepPreview,
 };
 use car_schema::{Extension, Identity};
 use reqwest::header::HeaderValue;
@@ -314,6 +314,19 @@ impl CarClient {
     pub async fn close_session(&self, source: &str) -> Result<(), Failure> {
         self.job(session("close session", Method::Delete, source))
             .await
+    }
+
+    /// Returns what closing the session would retire.
+    ///
+    /// Only for services with the feature `sweep_preview`.
+    ///
+    /// # Errors
+    ///
+    /// As every call: see [`CarCall`].
+    pub async fn preview_sweep(&self, source: &str) -> Result<SweepPreview, Failure> {
+        let call = session("preview sweep", Method::Get, source);
+        let answer = self.calls.call(&call).await?;
+        parse(&call, &answer)
     }
 
     /// Posts an envelope and returns the name of the import.

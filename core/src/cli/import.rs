@@ -79,6 +79,7 @@ async fn import<C: Connector>(
     options.spill_folder.clone_from(&common.export_data_dir);
     options.keep_spill = common.keep_export_data_dir;
     options.max_rejects = common.max_rejects.0;
+    options.max_deletions = common.max_deletions.0;
     options.approve_deletions = common.approve_deletions;
     if let Some(file) = &common.quarantine {
         options.quarantine.clone_from(file);

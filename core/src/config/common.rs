@@ -124,6 +124,15 @@ pub struct Common {
     )]
     pub max_rejects: Share,
 
+    /// Largest share of a collection that a full import may retire, from 100 rows on
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value = "0.3",
+        help_heading = "Import"
+    )]
+    pub max_deletions: Share,
+
     /// Let this run retire what the deletion guard stopped before
     #[arg(long, help_heading = "Import")]
     pub approve_deletions: bool,

@@ -1,8 +1,10 @@
 //! The full import.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fetch::{self, Fetched};
+use super::guard;
 use super::importer::Importer;
 use super::phase::Step;
 use crate::connector::{Connector, ModelState, Scope};
@@ -37,8 +39,12 @@ impl<C: Connector> Importer<C> {
 
         self.check_complete(&scopes, failures)?;
         self.check_empty(&handler)?;
+        let retired = self.check_deletions().await?;
         self.car.close_session(&self.options.source).await?;
         self.report.session_open = false;
+        for (collection, rows) in retired {
+            self.count_retired(&collection, rows);
+        }
         self.step(Step::Settled)?;
         if let Some(state) = present {
             self.car
@@ -236,5 +242,21 @@ impl<C: Connector> Importer<C> {
         )
         .hint("if the source really is empty now, run again with `--approve-deletions`")
         .hint("if not, check what the credentials may see: an empty answer is often a missing permission"))
+    }
+
+    /// Fails when closing the session would retire too much. Returns what it would retire; nothing
+    /// from a service that does not tell.
+    async fn check_deletions(&mut self) -> Result<BTreeMap<String, u64>, Failure> {
+        if !self.source_known || !self.car.features().await?.sweep_preview {
+            return Ok(BTreeMap::new());
+        }
+        let preview = self.car.preview_sweep(&self.options.source).await?;
+        let allowed = self.options.max_deletions;
+        let excessive =
+            guard::excessive(self.delivery.acknowledged(), &preview.would_retire, allowed);
+        if excessive.is_empty() || self.options.approve_deletions {
+            return Ok(preview.would_retire);
+        }
+        Err(guard::held(&excessive, allowed))
     }
 }

@@ -180,7 +180,7 @@ impl<C: Connector> Importer<C> {
         Ok(())
     }
 
-    fn count_retired(&mut self, collection: &str, rows: u64) {
+    pub(super) fn count_retired(&mut self, collection: &str, rows: u64) {
         let counts = self
             .report
             .collections

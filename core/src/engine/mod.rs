@@ -8,6 +8,7 @@ mod choose;
 mod delivery;
 mod fetch;
 mod full;
+mod guard;
 mod importer;
 mod incremental;
 pub mod phase;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use choose::{Situation, choose};
+pub use guard::excessive;
 pub use phase::Phase;
 
 use crate::car::CarClient;
@@ -53,6 +55,8 @@ pub struct Options {
     pub keep_spill: bool,
     /// Largest share of rejected rows with which a run may go on, from 0 to 1.
     pub max_rejects: f64,
+    /// Largest share of a collection that a full import may retire, from 0 to 1.
+    pub max_deletions: f64,
     /// Whether deletions that the guard would stop are let through.
     pub approve_deletions: bool,
     /// File for rejected rows.
@@ -81,6 +85,7 @@ impl Options {
             spill_folder: None,
             keep_spill: false,
             max_rejects: 0.05,
+            max_deletions: 0.3,
             approve_deletions: false,
             source_backoff: Backoff::default(),
         }
