@@ -151,6 +151,12 @@ async fn serve(settings: Serve) -> Result<(), Error> {
             settings.username
         ));
     }
+    if !server.address().ip().is_loopback() {
+        say(
+            "warning: --listen is not a loopback address: passwords and data cross the network \
+             unencrypted",
+        );
+    }
     // The one line on standard output: where the server is, for people and scripts.
     print(&format!("{}/", server.url()));
     signal.await;

@@ -33,6 +33,9 @@ pub enum Kind {
 /// Longest text a field takes, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 16 * 1024;
 
+/// Greatest pk that a client may choose: the greatest whole number that every JSON reader keeps.
+pub const MAX_PK: i64 = (1 << 53) - 1;
+
 /// One field with a value of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Field {

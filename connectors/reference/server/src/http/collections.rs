@@ -82,7 +82,7 @@ fn header(text: &str) -> Result<HeaderValue, ApiError> {
 }
 
 fn pk_list(text: &str) -> Result<String, ApiError> {
-    let pks: Option<Vec<u32>> = text
+    let pks: Option<Vec<u64>> = text
         .split(',')
         .filter(|part| !part.is_empty())
         .map(|part| part.trim().parse().ok())

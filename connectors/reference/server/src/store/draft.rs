@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::model::{Collection, Field, Kind, MAX_TEXT, Relation};
+use crate::model::{Collection, Field, Kind, MAX_PK, MAX_TEXT, Relation};
 
 /// A value that fits its column.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,9 +47,7 @@ impl Draft {
         }
         let pk = match object.get("pk") {
             None | Some(Value::Null) => None,
-            Some(value) => Some(value.as_i64().filter(|pk| *pk > 0).ok_or_else(|| {
-                ApiError::bad("wrong_type", "`pk` must be a whole number above 0")
-            })?),
+            Some(value) => Some(chosen_pk(value)?),
         };
         Ok(Self { pk, fields, links })
     }
@@ -68,6 +66,16 @@ impl Draft {
         }
         Ok(draft)
     }
+}
+
+fn chosen_pk(value: &Value) -> Result<i64, ApiError> {
+    let pk = value.as_i64().filter(|pk| (1..=MAX_PK).contains(pk));
+    pk.ok_or_else(|| {
+        ApiError::bad(
+            "wrong_type",
+            format!("`pk` must be a whole number from 1 to {MAX_PK}"),
+        )
+    })
 }
 
 fn refuse_unknown(collection: &Collection, object: &Map<String, Value>) -> Result<(), ApiError> {

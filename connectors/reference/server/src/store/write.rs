@@ -10,7 +10,7 @@ use sqlx::{Row as _, Transaction};
 use super::draft::{Draft, Stored};
 use super::{Store, read};
 use crate::error::ApiError;
-use crate::model::Collection;
+use crate::model::{Collection, MAX_PK};
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
@@ -165,6 +165,9 @@ impl Store {
         draft.pk = Some(pk);
         let mut tx = self.begin_write().await?;
         let added = !update(&mut tx, collection, pk, &draft).await?;
+        if added && pk > MAX_PK {
+            return Err(ApiError::no_object(collection.name, pk));
+        }
         if added {
             insert(&mut tx, collection, &draft).await?;
         }

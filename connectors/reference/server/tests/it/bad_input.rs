@@ -187,6 +187,13 @@ async fn bad_objects_are_refused_and_change_nothing() {
         ),
         (
             "PUT",
+            "/assets/9007199254740992/",
+            json!({"name": "b"}),
+            404,
+            "no_such_object",
+        ),
+        (
+            "PUT",
             "/assets/0/",
             json!({"name": "b"}),
             404,

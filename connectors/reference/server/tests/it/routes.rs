@@ -168,3 +168,35 @@ async fn a_patched_list_of_links_replaces_the_list() {
         assert_eq!(asset["site"], site["url"]);
     }
 }
+
+#[tokio::test]
+async fn numbers_keep_15_digits() {
+    let running = Running::start().await;
+    for risk in [
+        0.123_456_789_012_345,
+        7.1,
+        80.0,
+        1e-300,
+        1.7e308,
+        -5.5,
+        9_007_199_254_740_991.0,
+    ] {
+        let asset = running
+            .post("/assets/", json!({"name": "a", "risk": risk}))
+            .await;
+        assert_eq!(asset["risk"].as_f64(), Some(risk));
+    }
+}
+
+#[tokio::test]
+async fn the_greatest_pk_does_not_stop_later_objects() {
+    let running = Running::start().await;
+    let greatest = reference_server::model::MAX_PK;
+    let path = format!("/sites/{greatest}/");
+    let (status, _) = running.call("PUT", &path, Some(json!({"name": "s"}))).await;
+    assert_eq!(status, 201);
+    let next = running.post("/sites/", json!({"name": "t"})).await;
+    assert_eq!(next["pk"], greatest + 1);
+    assert_eq!(running.get(next["url"].as_str().unwrap()).await, next);
+    assert_eq!(running.get("/sites/").await.as_array().unwrap().len(), 2);
+}
