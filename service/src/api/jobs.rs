@@ -13,7 +13,7 @@ pub(crate) async fn one(
     State(state): App,
     Segments(id): Segments<String>,
 ) -> Result<Json<JobStatus>> {
-    let mut found = find(&state, &[id.clone()]).await?;
+    let mut found = find(&state, std::slice::from_ref(&id)).await?;
     found
         .pop()
         .map(Json)

@@ -88,9 +88,7 @@ fn with_defaults(mut request: async_graphql::Request) -> async_graphql::Request 
         })
         .collect();
     for (name, value) in defaults {
-        if !request.variables.contains_key(&name) {
-            request.variables.insert(name, value);
-        }
+        request.variables.entry(name).or_insert(value);
     }
     request
 }

@@ -1,6 +1,14 @@
 //! Tests of the service over real HTTP on the loopback.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 mod graph;
+mod oracle;
+mod process;
 mod protocol;
 mod query;
 mod support;

@@ -1,0 +1,305 @@
+//! The program: how it starts, stops, and what a kill leaves behind.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::json;
+
+use crate::support::{Client, KEY, PASSWORD, envelope};
+
+struct Program {
+    child: Child,
+    client: Client,
+    /// What it printed besides the address.
+    rest: Vec<String>,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_car-service"));
+    command
+        .env_clear()
+        .arg("serve")
+        .arg("--data")
+        .arg(data)
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn start(mut command: Command, lines: usize) -> Program {
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut read = || {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    };
+    let first = read();
+    let url = first
+        .strip_prefix("listening on ")
+        .expect(&first)
+        .to_owned();
+    let rest = (0..lines).map(|_| read()).collect();
+    Program {
+        child,
+        client: Client::new(&url),
+        rest,
+        output,
+    }
+}
+
+fn with_key(data: &Path) -> Command {
+    let mut command = command(data);
+    command
+        .env("CAR_SERVICE_KEY", KEY)
+        .env("CAR_SERVICE_PASSWORD", PASSWORD);
+    command
+}
+
+fn fails(mut command: Command, text: &str) {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains(text), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_first_start_makes_a_key_and_shows_it_once() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let data = folder.path().join("new/data");
+    let mut program = start(command(&data), 3);
+    let key = program.rest[0].strip_prefix("key: ").unwrap().to_owned();
+    let password = program.rest[1]
+        .strip_prefix("password: ")
+        .unwrap()
+        .to_owned();
+    let request = program
+        .client
+        .request(reqwest::Method::POST, "databases")
+        .basic_auth(&key, Some(&password));
+    program.client.send(request).await.expect(202);
+    let terminated = Command::new("kill")
+        .arg(program.child.id().to_string())
+        .status()
+        .unwrap();
+    assert!(terminated.success());
+    assert_eq!(program.child.wait().unwrap().code(), Some(0));
+    for file in std::fs::read_dir(&data).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{file:?}");
+        let bytes = std::fs::read(file.path()).unwrap();
+        let found = bytes
+            .windows(password.len())
+            .any(|window| window == password.as_bytes());
+        assert!(!found, "the password is in {file:?}");
+    }
+    assert_eq!(
+        std::fs::metadata(&data).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+
+    let mut program = start(command(&data), 0);
+    let request = program
+        .client
+        .request(reqwest::Method::GET, "databases")
+        .basic_auth(&key, Some(&password));
+    program.client.send(request).await.expect(200);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    let mut rest = String::new();
+    program.output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "nothing more is printed on a second start");
+}
+
+#[test]
+fn settings_that_cannot_work_end_with_2_and_name_the_flag() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    fails(command(&file.join("data")), "--data");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut busy = Command::new(env!("CARGO_BIN_EXE_car-service"));
+    busy.env_clear()
+        .args(["serve", "--data"])
+        .arg(folder.path().join("a"))
+        .args(["--listen", &taken.local_addr().unwrap().to_string()]);
+    fails(busy, "--listen");
+
+    let mut half = command(&folder.path().join("b"));
+    half.args(["--api-key", "k"]);
+    fails(half, "--api-password");
+    let mut colon = command(&folder.path().join("b"));
+    colon.args(["--api-key", "a:b", "--api-password", "p"]);
+    fails(colon, "--api-key");
+    fails(command(Path::new("")), "--data");
+
+    let data = folder.path().join("c");
+    let mut running = start(with_key(&data), 0);
+    fails(with_key(&data), "in use by another car-service");
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_program_is_left_alone() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut program = start(with_key(folder.path()), 0);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    let file = folder.path().join("car.db");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", file.display()))
+        .await
+        .unwrap();
+    sqlx::query("UPDATE meta SET value = '99' WHERE name = 'version'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    fails(with_key(folder.path()), "has version 99");
+    std::fs::write(&file, vec![7_u8; 10_000]).unwrap();
+    fails(with_key(folder.path()), "cannot open the database");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_loses_no_answered_import_and_halves_none() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut answered: Vec<(usize, String)> = Vec::new();
+    for round in 0..6_usize {
+        let mut program = start(with_key(folder.path()), 0);
+        program
+            .client
+            .post("databases", json!({}))
+            .await
+            .expect(202);
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let mut calls = tokio::task::JoinSet::new();
+        for worker in 0..4_usize {
+            let (client, sender) = (program.client.clone(), sender.clone());
+            calls.spawn(async move {
+                for number in 0.. {
+                    let import = round * 10_000 + worker * 1_000 + number;
+                    let rows: Vec<_> = (0..50)
+                        .map(|row| json!({ "external_id": format!("{import}-{row}"), "name": "n" }))
+                        .collect();
+                    let body = envelope(&format!("s{worker}"), json!({ "asset": rows }));
+                    let request = client
+                        .request(reqwest::Method::POST, "imports")
+                        .basic_auth(KEY, Some(PASSWORD))
+                        .json(&body);
+                    let Ok(response) = request.send().await else {
+                        return;
+                    };
+                    let Ok(answer) = response.json::<serde_json::Value>().await else {
+                        return;
+                    };
+                    let id = answer["id"].as_str().unwrap().to_owned();
+                    if sender.send((import, id)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // The kill comes in the middle of the imports: after some were answered.
+        for _ in 0..(5 + round * 7) {
+            answered.push(receiver.recv().await.unwrap());
+        }
+        program.child.kill().unwrap();
+        program.child.wait().unwrap();
+        while calls.join_next().await.is_some() {}
+        while let Some(more) = receiver.recv().await {
+            answered.push(more);
+        }
+    }
+    let mut program = start(with_key(folder.path()), 0);
+    for (_, id) in &answered {
+        let status = program
+            .client
+            .get(&format!("importstatus/{id}"))
+            .await
+            .expect(200);
+        assert_eq!(status["error_imports"], json!([]), "{id}");
+    }
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+
+    let file = folder.path().join("car.db");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", file.display()))
+        .await
+        .unwrap();
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT substr(_id, 1, instr(_id, '-') - 1) AS import, count(*) FROM cur_asset GROUP BY 1",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    for (import, count) in &rows {
+        assert_eq!(*count, 50, "import {import} is half there");
+    }
+    for (import, _) in &answered {
+        let import = import.to_string();
+        assert!(
+            rows.iter().any(|(known, _)| *known == import),
+            "import {import} is lost"
+        );
+    }
+    let (check,): (String,) = sqlx::query_as("PRAGMA integrity_check")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(check, "ok");
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_runs() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut program = start(with_key(folder.path()), 0);
+    program
+        .client
+        .post("databases", json!({}))
+        .await
+        .expect(202);
+    let rows: Vec<_> = (0..20_000)
+        .map(|row| json!({ "external_id": row.to_string(), "name": "n" }))
+        .collect();
+    let body = envelope("s", json!({ "asset": rows }));
+    let client = program.client.clone();
+    let call = tokio::spawn(async move {
+        client
+            .request(reqwest::Method::POST, "imports")
+            .basic_auth(KEY, Some(PASSWORD))
+            .json(&body)
+            .send()
+            .await
+            .map(|response| response.status().as_u16())
+    });
+    tokio::task::yield_now().await;
+    let status = Command::new("kill")
+        .arg(program.child.id().to_string())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let code = tokio::task::spawn_blocking(move || program.child.wait().unwrap().code())
+        .await
+        .unwrap();
+    assert_eq!(code, Some(0));
+    let answered = call.await.unwrap().is_ok_and(|status| status == 202);
+    let file = folder.path().join("car.db");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", file.display()))
+        .await
+        .unwrap();
+    let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM cur_asset")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    // Either the call was under way and was finished, or it never arrived.
+    assert_eq!(count, if answered { 20_000 } else { 0 });
+}
