@@ -3,7 +3,8 @@
 //!
 //! Every fenced `sh` block carries a mark on the line before it:
 //!
-//! - `<!-- run -->` runs it. `<!-- run, up to 10 min -->` gives it more than two minutes.
+//! - `<!-- run -->` runs it. `<!-- run, up to 10 min -->` gives it more than the two minutes, or
+//!   half an hour where it calls `cargo`, which may have to compile.
 //! - `<!-- not run: REASON -->` does not.
 //!
 //! All blocks of a page run in one shell, in their order. A `text` block after
@@ -18,6 +19,8 @@ pub use session::{Programs, run_page};
 
 /// How long a block may take that does not say.
 const USUAL_LIMIT: Duration = Duration::from_secs(120);
+/// How long one may take that calls `cargo` and does not say.
+const CARGO_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// A fenced block that has a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +78,7 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, Vec<String>> {
             body.push_str(text.get(indent..).unwrap_or(text.trim_start()));
             body.push('\n');
         }
-        match mark(language, std::mem::take(&mut before)) {
+        match mark(language, &body, std::mem::take(&mut before)) {
             Ok(None) => {}
             Ok(Some(mark)) => found.push(Block {
                 line,
@@ -104,7 +107,7 @@ fn fence(line: &str) -> Option<String> {
 }
 
 /// Understands the line before a block, as far as the block is one of commands or output.
-fn mark(language: &str, before: &str) -> Result<Option<Mark>, String> {
+fn mark(language: &str, body: &str, before: &str) -> Result<Option<Mark>, String> {
     let comment = before
         .strip_prefix("<!--")
         .and_then(|rest| rest.strip_suffix("-->"))
@@ -114,7 +117,11 @@ fn mark(language: &str, before: &str) -> Result<Option<Mark>, String> {
             Err(format!("write commands as ```sh, not ```{language}"))
         }
         "sh" => match comment {
-            Some("run") => Ok(Some(Mark::Run { limit: USUAL_LIMIT })),
+            Some("run") => {
+                let cargo = body.lines().any(|line| line.trim().starts_with("cargo "));
+                let limit = if cargo { CARGO_LIMIT } else { USUAL_LIMIT };
+                Ok(Some(Mark::Run { limit }))
+            }
             Some(comment) if comment.starts_with("run, up to ") => {
                 limit(comment).map(|limit| Some(Mark::Run { limit }))
             }
