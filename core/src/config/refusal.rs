@@ -43,6 +43,7 @@ pub(super) fn failure(
                 None => invalid(format!("`{arg}` is given twice")),
             }
         }
+        (ErrorKind::InvalidUtf8, _, _) => invalid("an argument is not UTF-8 text".to_owned()),
         (ErrorKind::MissingRequiredArgument, Some(arg), _) => invalid(format!("{arg} is missing")),
         _ => {
             let message = error.to_string();
