@@ -144,6 +144,10 @@ fn output_that_a_page_shows_was_printed() {
         "{reason}"
     );
     assert_eq!(not_printed("asset  100\nport", "asset 7\n"), ["port"]);
+    assert_eq!(
+        not_printed("exit code 51", "exit code 52"),
+        ["exit code 51"]
+    );
 }
 
 #[test]
