@@ -21,6 +21,7 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod secret;
+pub mod state;
 pub mod telemetry;
 
 pub use failure::{Effect, Failure, FailureKind, Retry};

@@ -1,0 +1,355 @@
+//! The run state in an SQLite file.
+//!
+//! One connection per process writes; the write-ahead log is synced with every commit. Beside
+//! the file stand `FILE-edges-N` with the edges of run N, and `FILE-lease-…` which is locked as
+//! long as the holder of a lease lives.
+//!
+//! A lock of the kernel is the proof that a holder is dead: it goes when the process ends,
+//! however it ends, and works across containers that share the folder. It counts only between
+//! processes under the same kernel, since a shared folder may keep locks to each machine.
+
+mod history;
+mod lease;
+mod runs;
+mod scopes;
+mod text;
+
+use std::ffi::OsString;
+use std::fs::{OpenOptions, Permissions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+use tokio::time::{Instant, sleep};
+
+use super::clock::{Clock, Moment, SystemClock};
+use super::error::{Problem, StateError};
+use super::lease::{Holder, Lease};
+use super::model::{Advance, Ending, Fingerprint, PastRun, Run, RunId, ScopeState, Start};
+use super::{Leases, StateStore};
+
+/// Layout of the file, kept in `PRAGMA user_version`.
+const LAYOUT: i64 = 1;
+/// `PRAGMA application_id`, so that a database of something else is recognised: "CARS".
+const APPLICATION: i64 = 0x4341_5253;
+/// How long a statement waits for another process's write.
+const BUSY: Duration = Duration::from_secs(10);
+
+const TABLES: &str = include_str!("sqlite/layout.sql");
+
+/// The run state in a file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    /// `None` once it is closed.
+    connection: Mutex<Option<SqliteConnection>>,
+}
+
+impl SqliteStore {
+    /// Opens a file, and makes it, private to its owner, where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Unusable`].
+    pub async fn open(path: &Path) -> Result<Self, StateError> {
+        Self::open_with(path, Arc::new(SystemClock::new())).await
+    }
+
+    /// Opens a file, with another clock to judge leases by.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::open`].
+    pub async fn open_with(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        make_private(path)?;
+        let deadline = Instant::now() + BUSY;
+        let connection = loop {
+            match connect(path).await {
+                // Changing to the write-ahead log does not wait for others by itself.
+                Err(StateError::Unusable {
+                    problem: Problem::Locked,
+                    ..
+                }) if Instant::now() < deadline => sleep(Duration::from_millis(20)).await,
+                connection => break connection?,
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            clock,
+            connection: Mutex::new(Some(connection)),
+        })
+    }
+
+    /// Waits for the connection.
+    async fn connection(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, StateError> {
+        MutexGuard::try_map(self.connection.lock().await, Option::as_mut).map_err(|_| {
+            StateError::Storage {
+                doing: "used after it was closed",
+                full: false,
+                source: "the connection is closed".into(),
+            }
+        })
+    }
+
+    /// Names a file beside the state's own.
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = OsString::from(self.path.file_name().unwrap_or_default());
+        name.push(suffix);
+        self.path.with_file_name(name)
+    }
+}
+
+#[async_trait]
+impl Leases for SqliteStore {
+    async fn acquire(
+        &self,
+        source: &str,
+        holder: &Holder,
+        ttl: Duration,
+    ) -> Result<Lease, StateError> {
+        self.take_lease(source, holder, ttl).await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<(), StateError> {
+        let doing = "written";
+        let mut connection = self.connection().await?;
+        let mut transaction = begin(&mut connection, doing).await?;
+        lease::hold(&mut transaction, lease, &self.now()).await?;
+        transaction.commit().await.map_err(storage(doing))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StateError> {
+        self.give_back(lease).await
+    }
+}
+
+#[async_trait]
+impl StateStore for SqliteStore {
+    async fn begin(
+        &self,
+        lease: &Lease,
+        fingerprint: &Fingerprint,
+        start: &Start,
+    ) -> Result<Run, StateError> {
+        self.begin_run(lease, fingerprint, start).await
+    }
+
+    async fn advance(
+        &self,
+        lease: &Lease,
+        run: RunId,
+        advances: &[Advance],
+        edge_log_len: u64,
+    ) -> Result<(), StateError> {
+        let doing = "written";
+        let mut connection = self.connection().await?;
+        let mut transaction = begin(&mut connection, doing).await?;
+        lease::hold(&mut transaction, lease, &self.now()).await?;
+        runs::edge_log(&mut transaction, lease.source(), run, edge_log_len).await?;
+        for advance in advances {
+            scopes::advance(&mut transaction, run, advance).await?;
+        }
+        transaction.commit().await.map_err(storage(doing))
+    }
+
+    async fn fail_scope(
+        &self,
+        lease: &Lease,
+        run: RunId,
+        scope: &str,
+        error: &[String],
+    ) -> Result<(), StateError> {
+        let doing = "written";
+        let mut connection = self.connection().await?;
+        let mut transaction = begin(&mut connection, doing).await?;
+        lease::hold(&mut transaction, lease, &self.now()).await?;
+        runs::check_open(&mut transaction, lease.source(), run).await?;
+        scopes::fail_scope(&mut transaction, run, scope, error).await?;
+        transaction.commit().await.map_err(storage(doing))
+    }
+
+    async fn finish(&self, lease: &Lease, run: RunId, ending: &Ending) -> Result<(), StateError> {
+        self.finish_run(lease, run, ending).await
+    }
+
+    async fn failed_scopes(&self, source: &str) -> Result<Vec<ScopeState>, StateError> {
+        let mut connection = self.connection().await?;
+        scopes::failed_scopes(&mut connection, source).await
+    }
+
+    async fn scopes(&self, run: RunId) -> Result<Vec<ScopeState>, StateError> {
+        let mut connection = self.connection().await?;
+        scopes::scopes(&mut connection, run).await
+    }
+
+    async fn history(&self, source: &str, limit: u32) -> Result<Vec<PastRun>, StateError> {
+        let mut connection = self.connection().await?;
+        history::history(&mut connection, source, limit).await
+    }
+
+    fn edge_log_path(&self, run: RunId) -> PathBuf {
+        self.beside(&format!("{}{run}", runs::EDGES))
+    }
+
+    async fn close(&self) -> Result<(), StateError> {
+        match self.connection.lock().await.take() {
+            Some(connection) => connection.close().await.map_err(storage("closed")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl SqliteStore {
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+}
+
+/// Makes the file if there is none, and takes the rights of others away if there is one.
+///
+/// An existing file is not opened: closing it would take the locks from a database that this
+/// process has open already.
+fn make_private(path: &Path) -> Result<(), StateError> {
+    let unwritable = |error: std::io::Error| StateError::Unusable {
+        path: path.to_owned(),
+        problem: match error.kind() {
+            std::io::ErrorKind::StorageFull => Problem::Full,
+            _ => Problem::Unwritable,
+        },
+        source: Some(Box::new(error)),
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(unwritable(error)),
+    }
+    let metadata = std::fs::metadata(path).map_err(unwritable)?;
+    if !metadata.is_file() {
+        return Err(StateError::unusable(path, Problem::NotADatabase));
+    }
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
+        let private: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, private).map_err(unwritable)?;
+    }
+    Ok(())
+}
+
+/// Connects, and brings the tables to the present layout.
+async fn connect(path: &Path) -> Result<SqliteConnection, StateError> {
+    let unusable = |error: sqlx::Error| StateError::Unusable {
+        path: path.to_owned(),
+        problem: match primary_code(&error) {
+            Some(11 | 26) => Problem::NotADatabase,
+            Some(3 | 8 | 14 | 23) => Problem::Unwritable,
+            Some(13) => Problem::Full,
+            Some(5 | 6) => Problem::Locked,
+            _ => Problem::Other,
+        },
+        source: Some(Box::new(error)),
+    };
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(unusable)?;
+    // Before anything is written: a file of something else stays as it is.
+    if layout(&mut connection, path, unusable).await? != LAYOUT {
+        migrate(&mut connection, path, unusable).await?;
+    }
+    sqlx::query("PRAGMA journal_mode = WAL")
+        .execute(&mut connection)
+        .await
+        .map_err(unusable)?;
+    Ok(connection)
+}
+
+/// Returns the file's layout, 0 for an empty file.
+async fn layout(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    unusable: impl Fn(sqlx::Error) -> StateError,
+) -> Result<i64, StateError> {
+    let (application, version, tables): (i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT application_id FROM pragma_application_id), \
+                (SELECT user_version FROM pragma_user_version), \
+                (SELECT count(*) FROM sqlite_schema)",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(unusable)?;
+    match (application, version) {
+        (APPLICATION, 1..=LAYOUT) => Ok(version),
+        (APPLICATION, found) => Err(StateError::unusable(path, Problem::Newer { found })),
+        (0, 0) if tables == 0 => Ok(0),
+        _ => Err(StateError::unusable(path, Problem::Foreign)),
+    }
+}
+
+async fn migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    unusable: impl Fn(sqlx::Error) -> StateError + Copy,
+) -> Result<(), StateError> {
+    let mut transaction = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(unusable)?;
+    // Another process may have been quicker.
+    if layout(&mut transaction, path, unusable).await? == 0 {
+        sqlx::raw_sql(TABLES)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unusable)?;
+    }
+    transaction.commit().await.map_err(unusable)
+}
+
+/// Begins to write: from here on no other process does.
+async fn begin<'a>(
+    connection: &'a mut SqliteConnection,
+    doing: &'static str,
+) -> Result<Transaction<'a, Sqlite>, StateError> {
+    connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(storage(doing))
+}
+
+/// Says what failed, as "the run state cannot be …".
+fn storage(doing: &'static str) -> impl Fn(sqlx::Error) -> StateError + Copy {
+    move |error| StateError::Storage {
+        doing,
+        full: primary_code(&error) == Some(13),
+        source: Box::new(error),
+    }
+}
+
+/// Returns SQLite's primary result code.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// Numbers are signed in SQLite; ours do not come near the limit.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What was [`signed`].
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
