@@ -31,8 +31,17 @@ enum Verb {
 #[derive(Debug, Args)]
 struct Serve {
     /// Folder for the data; made where it is missing
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "database_url")]
+    data: Option<PathBuf>,
+
+    /// PostgreSQL server to keep the data on, instead of a folder
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CAR_SERVICE_DATABASE_URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
 
     /// Address to listen on
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8110")]
@@ -117,9 +126,12 @@ fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
 }
 
 async fn serve(options: Serve) -> Result<(), StartError> {
-    let mut server = Options::new(options.data).listen(options.listen);
+    let mut server = Options::new(options.data.unwrap_or_default()).listen(options.listen);
     if let (Some(key), Some(password)) = (options.api_key, options.api_password) {
         server = server.credentials(key, password);
+    }
+    if let Some(url) = options.database_url {
+        server = server.database_url(url);
     }
     if let Some(token) = options.api_token {
         server = server.token(token);

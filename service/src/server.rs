@@ -1,6 +1,7 @@
 //! Listening: connections with time limits, and a stop that finishes what runs.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -29,7 +30,7 @@ const HEAD: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(8);
 
 /// How the server shall be.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// Folder for the data; made where it is missing.
@@ -42,6 +43,18 @@ pub struct Options {
     pub token: Option<String>,
     /// Largest body of an import, in bytes.
     pub body_limit: Option<usize>,
+    /// Address of a PostgreSQL server to keep the graph on, instead of the data folder.
+    pub database_url: Option<String>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Password, token and database address are secrets.
+        f.debug_struct("Options")
+            .field("data", &self.data)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Options {
@@ -54,6 +67,7 @@ impl Options {
             credentials: None,
             token: None,
             body_limit: None,
+            database_url: None,
         }
     }
 
@@ -71,6 +85,13 @@ impl Options {
             key: key.into(),
             password: password.into(),
         });
+        self
+    }
+
+    /// Keeps the graph on a PostgreSQL server.
+    #[must_use]
+    pub fn database_url(mut self, url: impl Into<String>) -> Self {
+        self.database_url = Some(url.into());
         self
     }
 
@@ -125,6 +146,9 @@ impl Server {
         }
         if let Some(limit) = options.body_limit {
             builder = builder.body_limit(limit);
+        }
+        if let Some(url) = options.database_url {
+            builder = builder.database_url(url);
         }
         let service = builder.build().await?;
         let generated = service.generated().cloned();

@@ -1,5 +1,6 @@
 //! Putting the service together.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use axum::Router;
 
 use crate::api;
 use crate::auth::{Access, Credentials, StoredKey, Token};
+use crate::error::Error;
 use crate::folder::{Folder, StartError};
 use crate::state::AppState;
 use crate::store::Store;
@@ -16,12 +18,22 @@ use crate::store::ops::{keys, setup};
 const BODY_LIMIT: usize = 64 << 20;
 
 /// How a service shall be.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ServiceBuilder {
     data: PathBuf,
+    database: Option<String>,
     credentials: Option<Credentials>,
     token: Option<String>,
     body_limit: Option<usize>,
+}
+
+impl fmt::Debug for ServiceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Address, password and token are secrets.
+        f.debug_struct("ServiceBuilder")
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServiceBuilder {
@@ -32,6 +44,13 @@ impl ServiceBuilder {
             key: key.into(),
             password: password.into(),
         });
+        self
+    }
+
+    /// Keeps the graph on a PostgreSQL server instead of the data folder.
+    #[must_use]
+    pub fn database_url(mut self, url: impl Into<String>) -> Self {
+        self.database = Some(url.into());
         self
     }
 
@@ -64,13 +83,27 @@ impl ServiceBuilder {
                 reason: "key and password must not be empty, and the key has no colon".into(),
             });
         }
-        let folder = Folder::open(&self.data)?;
-        let place = self.data.display().to_string();
+        let folder = match &self.database {
+            Some(_) => None,
+            None => Some(Folder::open(&self.data)?),
+        };
+        let place = match &self.database {
+            Some(_) => "the server named by --database-url".to_owned(),
+            None => self.data.display().to_string(),
+        };
         let failed = |source| StartError::Database {
             place: place.clone(),
             source,
         };
-        let store = Store::sqlite(&folder.database()).await.map_err(failed)?;
+        let store = match (&self.database, &folder) {
+            (Some(url), _) => Store::postgres(url).await,
+            (None, Some(folder)) => Store::sqlite(&folder.database()).await,
+            (None, None) => Err(Error::internal(
+                "open its store",
+                "no folder and no address",
+            )),
+        }
+        .map_err(failed)?;
         store.write(setup::Prepare).await.map_err(failed)?;
         let mut stored = {
             let mut conn = store.read().await.map_err(failed)?;
@@ -105,7 +138,7 @@ impl ServiceBuilder {
         }
         Ok(Service {
             state: Arc::new(state),
-            folder: Arc::new(folder),
+            folder,
             generated,
         })
     }
@@ -115,7 +148,7 @@ impl ServiceBuilder {
 #[derive(Debug)]
 pub struct Service {
     state: Arc<AppState>,
-    folder: Arc<Folder>,
+    folder: Option<Folder>,
     generated: Option<Credentials>,
 }
 

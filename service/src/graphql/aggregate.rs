@@ -196,12 +196,23 @@ fn read(on: &Entry, field: &SelectionField<'_>, wanted: &mut Vec<Wanted>) -> Gql
             };
             wanted.push(Wanted {
                 path: vec![response_key(function), response_key(column)],
-                sql: format!("{}({})", function.name(), expression("e", attribute)),
+                sql: call(function.name(), ty, &expression("e", attribute)),
                 ty,
             });
         }
     }
     Ok(())
+}
+
+/// Writes a call; PostgreSQL would answer sums and averages as decimals.
+fn call(function: &str, ty: Ty, argument: &str) -> String {
+    match (function, ty) {
+        ("avg", _) | ("sum", Ty::Float) => {
+            format!("CAST({function}({argument}) AS DOUBLE PRECISION)")
+        }
+        ("sum", _) => format!("CAST(sum({argument}) AS BIGINT)"),
+        _ => format!("{function}({argument})"),
+    }
 }
 
 fn count(on: &Entry, field: &SelectionField<'_>) -> GqlResult<String> {

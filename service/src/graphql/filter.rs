@@ -257,7 +257,7 @@ impl<'a> Filter<'a> {
         };
         if let Some(sign) = simple {
             let arg = self.sql.arg(typed(ty, operator, value)?);
-            return Ok(format!("{}{} {sign} {arg}", left, self.collation(ty)));
+            return Ok(format!("{left} {sign} {arg}"));
         }
         match operator {
             "_in" | "_nin" => {
@@ -285,14 +285,6 @@ impl<'a> Filter<'a> {
                 self.pattern(left, operator, value)
             }
             _ => Err(Error::new(format!("there is no comparison `{operator}`"))),
-        }
-    }
-
-    /// Makes PostgreSQL compare text by code points, as SQLite does.
-    const fn collation(&self, ty: Ty) -> &'static str {
-        match (self.sql.dialect, ty) {
-            (Dialect::Postgres, Ty::String) => " COLLATE \"C\"",
-            _ => "",
         }
     }
 

@@ -15,12 +15,50 @@ impl Dialect {
     /// Returns the type of a column in `CREATE TABLE`.
     pub(crate) const fn column_type(self, ty: ColumnType) -> &'static str {
         match (self, ty) {
-            (_, ColumnType::Text) => "TEXT",
+            (Self::Sqlite, ColumnType::Text) => "TEXT",
+            // Compared by code points, as SQLite does.
+            (Self::Postgres, ColumnType::Text) => "TEXT COLLATE \"C\"",
             (Self::Sqlite, ColumnType::Int | ColumnType::Bool) => "INTEGER",
             (Self::Sqlite, ColumnType::Float) => "REAL",
             (Self::Postgres, ColumnType::Int) => "BIGINT",
             (Self::Postgres, ColumnType::Bool) => "BOOLEAN",
             (Self::Postgres, ColumnType::Float) => "DOUBLE PRECISION",
+        }
+    }
+
+    /// Returns the type of the elements of a list argument.
+    pub(crate) const fn array_type(self, ty: ColumnType) -> &'static str {
+        match ty {
+            ColumnType::Text => "TEXT",
+            ColumnType::Int => "BIGINT",
+            ColumnType::Float => "DOUBLE PRECISION",
+            ColumnType::Bool => "BOOLEAN",
+        }
+    }
+
+    /// Returns how to index a column that is looked up by equality. PostgreSQL cannot keep long
+    /// text in an ordered index.
+    pub(crate) fn index(self, ty: ColumnType, column: &str) -> String {
+        match (self, ty) {
+            (Self::Postgres, ColumnType::Text) => format!("USING hash ({column})"),
+            _ => format!("({column})"),
+        }
+    }
+
+    /// Returns the statement that keeps other services from changing tables until the end of
+    /// the transaction.
+    pub(crate) const fn lock_tables(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT pg_advisory_xact_lock(6722001)"),
+        }
+    }
+
+    /// Returns what lets others read a row but not change it until the end of the transaction.
+    pub(crate) const fn for_share(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR SHARE",
         }
     }
 

@@ -202,28 +202,22 @@ impl Table {
             ),
         ];
         if self.is_edge() {
-            statements.push(self.create_index("_to", "\"_to\", \"_source\""));
+            statements.push(self.create_index("_to", "(\"_to\", \"_source\")"));
         }
         if self.connecting != Connecting::None {
-            statements.push(self.create_index("_cid", "\"_cid\""));
+            let columns = dialect.index(ColumnType::Text, "\"_cid\"");
+            statements.push(self.create_index("_cid", &columns));
         }
-        statements.extend(
-            self.fields
-                .iter()
-                .filter(|field| field.indexed)
-                .map(|field| self.create_field_index(&field.name)),
-        );
+        for field in self.fields.iter().filter(|field| field.indexed) {
+            let columns = dialect.index(field.column_type(), &quote(&field.name));
+            statements.push(self.create_index(&field.name, &columns));
+        }
         statements
-    }
-
-    /// Returns the statement that makes the index of a field.
-    pub(crate) fn create_field_index(&self, field: &str) -> String {
-        self.create_index(field, &quote(field))
     }
 
     fn create_index(&self, name: &str, columns: &str) -> String {
         format!(
-            "CREATE INDEX IF NOT EXISTS {} ON {} ({columns})",
+            "CREATE INDEX IF NOT EXISTS {} ON {} {columns}",
             self.index_name(name),
             quote(&self.current())
         )

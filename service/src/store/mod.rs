@@ -9,6 +9,7 @@ mod job;
 pub(crate) mod layout;
 pub(crate) mod lookup;
 pub(crate) mod ops;
+mod postgres;
 mod sqlite;
 mod value;
 
@@ -28,6 +29,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Store {
     /// A file.
     Sqlite(sqlite::SqliteStore),
+    /// A server.
+    Postgres(postgres::PostgresStore),
 }
 
 impl Store {
@@ -36,21 +39,30 @@ impl Store {
         Ok(Self::Sqlite(sqlite::SqliteStore::open(file).await?))
     }
 
+    /// Connects to a PostgreSQL server.
+    pub(crate) async fn postgres(url: &str) -> Result<Self> {
+        Ok(Self::Postgres(postgres::PostgresStore::open(url).await?))
+    }
+
     /// Applies a write; the answer comes after it is durable.
     pub(crate) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output> {
-        let (ticket, answer) = job::Ticket::new(operation);
         match self {
-            Self::Sqlite(store) => store.submit(Box::new(ticket)).await?,
+            Self::Sqlite(store) => {
+                let (ticket, answer) = job::Ticket::new(operation);
+                store.submit(Box::new(ticket)).await?;
+                answer
+                    .await
+                    .map_err(|error| Error::unavailable("finish the write", error))?
+            }
+            Self::Postgres(store) => store.write(operation).await,
         }
-        answer
-            .await
-            .map_err(|error| Error::unavailable("finish the write", error))?
     }
 
     /// Opens a view of the data as of now.
     pub(crate) async fn read(&self) -> Result<Box<dyn Conn>> {
         match self {
             Self::Sqlite(store) => Ok(Box::new(store.reader().await?)),
+            Self::Postgres(store) => Ok(Box::new(store.reader().await?)),
         }
     }
 
@@ -58,6 +70,7 @@ impl Store {
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close().await,
         }
     }
 }

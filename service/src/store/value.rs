@@ -45,6 +45,18 @@ impl Value {
         }
     }
 
+    pub(crate) fn as_float(&self) -> Option<f64> {
+        match self {
+            Self::Float(value) => Some(*value),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "the column holds floating point"
+            )]
+            Self::Int(value) => Some(*value as f64),
+            Self::Null | Self::Bool(_) | Self::Text(_) => None,
+        }
+    }
+
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(value) => Some(value),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Harness, envelope};
+use crate::support::{Harness, Kind, envelope};
 
 fn asset(id: &str) -> Value {
     json!({ "external_id": id, "name": id })
@@ -16,9 +16,8 @@ fn vulnerability(id: &str) -> Value {
     json!({ "external_id": id, "name": id, "base_score": 7.5 })
 }
 
-#[tokio::test]
-async fn the_last_of_equal_rows_wins_and_a_second_report_adds_nothing() {
-    let harness = Harness::ready().await;
+async fn the_last_of_equal_rows_wins_and_a_second_report_adds_nothing(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let rows = json!({
         "asset": [{ "external_id": "a", "name": "one" }, { "external_id": "a", "name": "two" }],
@@ -41,9 +40,8 @@ async fn the_last_of_equal_rows_wins_and_a_second_report_adds_nothing() {
     assert_eq!(client.ids("asset").await, ["a", "a"]);
 }
 
-#[tokio::test]
-async fn closing_a_session_retires_what_it_did_not_report() {
-    let harness = Harness::ready().await;
+async fn closing_a_session_retires_what_it_did_not_report(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let all = json!({
         "asset": [asset("a"), asset("b"), asset("c")],
@@ -111,9 +109,8 @@ async fn closing_a_session_retires_what_it_did_not_report() {
     assert_eq!(client.close("s").await["status"], "ERROR");
 }
 
-#[tokio::test]
-async fn a_session_begins_anew_unless_it_is_resumed() {
-    let harness = Harness::ready().await;
+async fn a_session_begins_anew_unless_it_is_resumed(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     client.open("s").await;
     client.import("s", json!({ "asset": [asset("a")] })).await;
@@ -138,9 +135,8 @@ async fn a_session_begins_anew_unless_it_is_resumed() {
     assert_eq!(bad.code(400), "invalid_source");
 }
 
-#[tokio::test]
-async fn a_retired_vertex_takes_its_edges_along() {
-    let harness = Harness::ready().await;
+async fn a_retired_vertex_takes_its_edges_along(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let rows = json!({
         "asset": [asset("a"), asset("b")],
@@ -192,9 +188,8 @@ async fn a_retired_vertex_takes_its_edges_along() {
     );
 }
 
-#[tokio::test]
-async fn entities_are_patched() {
-    let harness = Harness::ready().await;
+async fn entities_are_patched(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     client
         .import(
@@ -245,9 +240,8 @@ async fn entities_are_patched() {
     assert_eq!(client.get("asset").await.expect(200)[0]["name"], "a");
 }
 
-#[tokio::test]
-async fn edges_may_name_natural_keys_by_external_id() {
-    let harness = Harness::ready().await;
+async fn edges_may_name_natural_keys_by_external_id(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     client.import("s", json!({
         "hostname": [{ "_key": "h.example", "host_name": "h.example", "external_id": "77" }],
@@ -267,9 +261,8 @@ async fn edges_may_name_natural_keys_by_external_id() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn imports_at_once_do_not_lose_or_hurt_each_other() {
-    let harness = Harness::ready().await;
+async fn imports_at_once_do_not_lose_or_hurt_each_other(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..40 {
         let client = harness.client.clone();
@@ -290,4 +283,14 @@ async fn imports_at_once_do_not_lose_or_hurt_each_other() {
     let ids = harness.client.ids("asset").await;
     assert_eq!(ids.len(), 44);
     assert!(ids.iter().all(|id| !id.starts_with("bad")));
+}
+
+crate::support::store_suite! {
+    the_last_of_equal_rows_wins_and_a_second_report_adds_nothing,
+    closing_a_session_retires_what_it_did_not_report,
+    a_session_begins_anew_unless_it_is_resumed,
+    a_retired_vertex_takes_its_edges_along,
+    entities_are_patched,
+    edges_may_name_natural_keys_by_external_id,
+    imports_at_once_do_not_lose_or_hurt_each_other,
 }

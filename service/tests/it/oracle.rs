@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::support::Harness;
+use crate::support::{Harness, Kind, available};
 
 const SOURCES: [&str; 2] = ["s", "t"];
 
@@ -101,8 +101,8 @@ impl Part {
     }
 }
 
-async fn run(steps: Vec<Step>) {
-    let harness = Harness::ready().await;
+async fn run(kind: Kind, steps: Vec<Step>) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let mut parts = [Part::default(), Part::default()];
     let join = |ids: &[u8]| {
@@ -215,15 +215,30 @@ async fn run(steps: Vec<Step>) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_graph_is_what_was_reported(steps in proptest::collection::vec(step(), 1..14)) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(run(steps));
+fn check(kind: Kind, cases: u32) {
+    if !available(kind) {
+        return;
     }
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    proptest!(config, |(steps in proptest::collection::vec(step(), 1..14))| {
+        runtime.block_on(run(kind, steps));
+    });
+}
+
+#[test]
+fn the_graph_is_what_was_reported_sqlite() {
+    check(Kind::Sqlite, 24);
+}
+
+#[test]
+fn the_graph_is_what_was_reported_postgres() {
+    check(Kind::Postgres, 8);
 }

@@ -3,11 +3,10 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Harness, KEY, PASSWORD, encode, envelope};
+use crate::support::{Harness, KEY, Kind, PASSWORD, encode, envelope};
 
-#[tokio::test]
-async fn wrong_or_missing_credentials_are_401_with_a_document() {
-    let harness = Harness::empty().await;
+async fn wrong_or_missing_credentials_are_401_with_a_document(kind: Kind) {
+    let harness = Harness::empty(kind).await;
     let client = &harness.client;
     let request = || client.request(Method::GET, "databases");
     assert_eq!(client.send(request()).await.code(401), "unauthorized");
@@ -35,9 +34,8 @@ async fn wrong_or_missing_credentials_are_401_with_a_document() {
     assert_eq!(client.send(health).await.expect(200)["status"], "ok");
 }
 
-#[tokio::test]
-async fn a_database_is_made_once_and_stays() {
-    let harness = Harness::empty().await;
+async fn a_database_is_made_once_and_stays(kind: Kind) {
+    let harness = Harness::empty(kind).await;
     let client = &harness.client;
     assert_eq!(
         client.get("databases").await.code(400),
@@ -64,9 +62,8 @@ async fn a_database_is_made_once_and_stays() {
     harness.client.patch("databases", patch).await.expect(202);
 }
 
-#[tokio::test]
-async fn an_import_is_there_when_it_is_answered() {
-    let harness = Harness::ready().await;
+async fn an_import_is_there_when_it_is_answered(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let id = client
         .import(
@@ -99,9 +96,8 @@ async fn an_import_is_there_when_it_is_answered() {
     assert_eq!(graph["related"][0]["link"]["active"], true);
 }
 
-#[tokio::test]
-async fn a_bad_row_fails_the_import_and_nothing_of_it_is_applied() {
-    let harness = Harness::ready().await;
+async fn a_bad_row_fails_the_import_and_nothing_of_it_is_applied(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let good = json!({ "external_id": "good", "name": "good" });
     let cases = [
@@ -164,9 +160,8 @@ async fn a_bad_row_fails_the_import_and_nothing_of_it_is_applied() {
     assert_eq!(client.ids("asset").await, Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn the_model_rules_of_other_collections_hold() {
-    let harness = Harness::ready().await;
+async fn the_model_rules_of_other_collections_hold(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let bad = [
         (
@@ -243,9 +238,8 @@ async fn the_model_rules_of_other_collections_hold() {
     );
 }
 
-#[tokio::test]
-async fn bodies_that_are_no_envelopes_are_400() {
-    let harness = Harness::ready().await;
+async fn bodies_that_are_no_envelopes_are_400(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let deep = format!(
         "{{\"source\":{}1{}}}",
@@ -280,24 +274,17 @@ async fn bodies_that_are_no_envelopes_are_400() {
     }
 }
 
-#[tokio::test]
-async fn a_body_over_the_limit_is_413() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let options = car_service::Options::new(folder.path())
-        .credentials(KEY, PASSWORD)
-        .body_limit(10_000);
-    let server = car_service::Server::start(options).await.unwrap();
-    let client = crate::support::Client::new(&server.url());
+async fn a_body_over_the_limit_is_413(kind: Kind) {
+    let harness = Harness::start(kind, |options| options.body_limit(10_000)).await;
+    let client = &harness.client;
     client.post("databases", json!({})).await.expect(202);
     let rows = json!({ "asset": [{ "external_id": "a", "name": "x".repeat(20_000) }] });
     let answer = client.post("imports", envelope("s", rows)).await;
     assert_eq!(answer.code(413), "body_too_large");
-    server.shutdown().await;
 }
 
-#[tokio::test]
-async fn the_save_point_is_kept_cleared_and_survives_a_restart() {
-    let harness = Harness::ready().await;
+async fn the_save_point_is_kept_cleared_and_survives_a_restart(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     assert_eq!(client.get("source/s").await.code(404), "unknown_source");
     assert_eq!(
@@ -328,9 +315,8 @@ async fn the_save_point_is_kept_cleared_and_survives_a_restart() {
     assert_eq!(answer.code(400), "unknown_field");
 }
 
-#[tokio::test]
-async fn names_with_a_meaning_elsewhere_are_only_names() {
-    let harness = Harness::ready().await;
+async fn names_with_a_meaning_elsewhere_are_only_names(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let source = "100%.(a),$*'--;@=";
     client
@@ -398,9 +384,8 @@ async fn names_with_a_meaning_elsewhere_are_only_names() {
     assert_eq!(answer.code(405), "unknown_method");
 }
 
-#[tokio::test]
-async fn an_extension_lives_and_its_rows_survive() {
-    let harness = Harness::ready().await;
+async fn an_extension_lives_and_its_rows_survive(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let key = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
     let extension = |version: &str, more: bool| {
@@ -476,9 +461,8 @@ async fn an_extension_lives_and_its_rows_survive() {
     assert_eq!(client.ids("site").await, ["s1"]);
 }
 
-#[tokio::test]
-async fn an_extension_cannot_break_the_model() {
-    let harness = Harness::ready().await;
+async fn an_extension_cannot_break_the_model(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let extension = |schema: serde_json::Value| json!({ "key": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "owner": "o", "version": "1", "schema": schema });
     let vertex = |name: &str, properties: serde_json::Value| {
@@ -529,9 +513,8 @@ async fn an_extension_cannot_break_the_model() {
     );
 }
 
-#[tokio::test]
-async fn the_tenant_is_wiped_only_with_a_fresh_token() {
-    let harness = Harness::ready().await;
+async fn the_tenant_is_wiped_only_with_a_fresh_token(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     client
         .import(
@@ -569,4 +552,19 @@ async fn the_tenant_is_wiped_only_with_a_fresh_token() {
     client.post("databases", json!({})).await.expect(202);
     assert_eq!(client.ids("asset").await, Vec::<String>::new());
     assert_eq!(client.get("source/s").await.code(404), "unknown_source");
+}
+
+crate::support::store_suite! {
+    wrong_or_missing_credentials_are_401_with_a_document,
+    a_database_is_made_once_and_stays,
+    an_import_is_there_when_it_is_answered,
+    a_bad_row_fails_the_import_and_nothing_of_it_is_applied,
+    the_model_rules_of_other_collections_hold,
+    bodies_that_are_no_envelopes_are_400,
+    a_body_over_the_limit_is_413,
+    the_save_point_is_kept_cleared_and_survives_a_restart,
+    names_with_a_meaning_elsewhere_are_only_names,
+    an_extension_lives_and_its_rows_survive,
+    an_extension_cannot_break_the_model,
+    the_tenant_is_wiped_only_with_a_fresh_token,
 }

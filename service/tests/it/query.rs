@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Harness};
+use crate::support::{Client, Harness, Kind};
 
-async fn graph() -> Harness {
-    let harness = Harness::ready().await;
+async fn graph(kind: Kind) -> Harness {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     client
         .import(
@@ -64,9 +64,8 @@ async fn refuse(client: &Client, query: &str) -> String {
         .to_owned()
 }
 
-#[tokio::test]
-async fn the_documented_example_works() {
-    let harness = graph().await;
+async fn the_documented_example_works(kind: Kind) {
+    let harness = graph(kind).await;
     let query = r#"{ asset(where: {name: {_eq: "Asset1"}}) { risk vulnerabilities { vulnerability { name base_score } } } }"#;
     assert_eq!(
         ask(&harness.client, query).await,
@@ -77,9 +76,8 @@ async fn the_documented_example_works() {
     );
 }
 
-#[tokio::test]
-async fn filters_choose_what_they_say() {
-    let harness = graph().await;
+async fn filters_choose_what_they_say(kind: Kind) {
+    let harness = graph(kind).await;
     let cases = [
         ("{}", vec!["a1", "a2", "a3"]),
         (r#"{name: {_eq: "Asset1"}}"#, vec!["a1"]),
@@ -159,9 +157,8 @@ async fn filters_choose_what_they_say() {
     }
 }
 
-#[tokio::test]
-async fn lists_are_sorted_paged_and_told_apart() {
-    let harness = graph().await;
+async fn lists_are_sorted_paged_and_told_apart(kind: Kind) {
+    let harness = graph(kind).await;
     let client = &harness.client;
     let cases = [
         ("order_by: {name: desc}", json!(["a3", "a2", "a1"])),
@@ -212,9 +209,8 @@ async fn lists_are_sorted_paged_and_told_apart() {
     );
 }
 
-#[tokio::test]
-async fn every_kind_of_field_is_answered() {
-    let harness = graph().await;
+async fn every_kind_of_field_is_answered(kind: Kind) {
+    let harness = graph(kind).await;
     let client = &harness.client;
     let data = ask(
         client,
@@ -284,9 +280,8 @@ async fn every_kind_of_field_is_answered() {
     );
 }
 
-#[tokio::test]
-async fn aggregates_are_counted() {
-    let harness = graph().await;
+async fn aggregates_are_counted(kind: Kind) {
+    let harness = graph(kind).await;
     let data = ask(&harness.client, r#"{ asset_aggregate(where: {name: {_like: "Asset%"}}) {
         aggregate { count n: count(columns: business_value, distinct: true)
             min { risk name } max { risk } sum { risk } avg { risk business_value } }
@@ -307,9 +302,8 @@ async fn aggregates_are_counted() {
     );
 }
 
-#[tokio::test]
-async fn tags_are_set_and_taken_off() {
-    let harness = graph().await;
+async fn tags_are_set_and_taken_off(kind: Kind) {
+    let harness = graph(kind).await;
     let client = &harness.client;
     let insert = r#"mutation { insert_tag_asset(objects: [{id: "s/a2", tag: "new"}, {id: "s/a1", tag: "prod"}]) { affected_rows } }"#;
     assert_eq!(
@@ -336,9 +330,8 @@ async fn tags_are_set_and_taken_off() {
     assert_eq!(left["asset_by_pk"]["tags"], json!([{ "name": "prod" }]));
 }
 
-#[tokio::test]
-async fn wrong_queries_say_what_is_wrong() {
-    let harness = graph().await;
+async fn wrong_queries_say_what_is_wrong(kind: Kind) {
+    let harness = graph(kind).await;
     let client = &harness.client;
     let cases = [
         ("{ asset { nam } }", "Did you mean \"name\"?"),
@@ -390,9 +383,8 @@ async fn wrong_queries_say_what_is_wrong() {
     );
 }
 
-#[tokio::test]
-async fn the_schema_can_be_asked_for() {
-    let harness = graph().await;
+async fn the_schema_can_be_asked_for(kind: Kind) {
+    let harness = graph(kind).await;
     let data = ask(
         &harness.client,
         "{ __schema { types { name } } __type(name: \"asset_bool_exp\") { inputFields { name } } }",
@@ -408,9 +400,8 @@ async fn the_schema_can_be_asked_for() {
     );
 }
 
-#[tokio::test]
-async fn a_query_sees_the_graph_as_it_was() {
-    let harness = Harness::ready().await;
+async fn a_query_sees_the_graph_as_it_was(kind: Kind) {
+    let harness = Harness::ready(kind).await;
     let client = &harness.client;
     let rows = |name: &str| {
         json!({
@@ -518,4 +509,16 @@ fn iso(millis: i64) -> String {
         "{year}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z",
         days + 1
     )
+}
+
+crate::support::store_suite! {
+    the_documented_example_works,
+    filters_choose_what_they_say,
+    lists_are_sorted_paged_and_told_apart,
+    every_kind_of_field_is_answered,
+    aggregates_are_counted,
+    tags_are_set_and_taken_off,
+    wrong_queries_say_what_is_wrong,
+    the_schema_can_be_asked_for,
+    a_query_sees_the_graph_as_it_was,
 }

@@ -8,10 +8,73 @@ use tempfile::TempDir;
 pub(crate) const KEY: &str = "key";
 pub(crate) const PASSWORD: &str = "pass word:ü";
 
+/// Address of a PostgreSQL server; without it the tests on it are skipped and say so.
+const POSTGRES: &str = "CAR_SERVICE_TEST_POSTGRES";
+
+/// The store under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes a test of each function, once per store.
+macro_rules! store_suite {
+    ($($name:ident,)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::support::Kind::Sqlite).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                if $crate::support::available($crate::support::Kind::Postgres) {
+                    super::$name($crate::support::Kind::Postgres).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use store_suite;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no settings but this one"
+)]
+pub(crate) fn postgres() -> Option<String> {
+    std::env::var(POSTGRES).ok().filter(|url| !url.is_empty())
+}
+
+/// Tells whether a store can be tested here.
+pub(crate) fn available(kind: Kind) -> bool {
+    if kind == Kind::Postgres && postgres().is_none() {
+        println!("SKIPPED: set {POSTGRES} to the address of a PostgreSQL server");
+        return false;
+    }
+    true
+}
+
+/// Makes an empty schema on the server and returns the address that leads into it.
+pub(crate) async fn postgres_schema() -> String {
+    let url = postgres().unwrap();
+    let name = format!("t_{}", uuid::Uuid::new_v4().simple());
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}")))
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let joint = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{joint}options=-c%20search_path%3D{name}")
+}
+
 pub(crate) struct Harness {
     pub(crate) server: RunningServer,
     pub(crate) client: Client,
-    pub(crate) folder: TempDir,
+    options: Options,
+    folder: TempDir,
 }
 
 /// A client of one service.
@@ -44,28 +107,36 @@ impl Answer {
 }
 
 impl Harness {
-    /// Starts a service with an empty data folder.
-    pub(crate) async fn empty() -> Self {
-        Self::with_folder(TempDir::new().unwrap()).await
-    }
-
-    /// Starts a service on a folder.
-    pub(crate) async fn with_folder(folder: TempDir) -> Self {
-        let options = Options::new(folder.path().join("data"))
+    /// Starts a service on an empty store, with the options changed.
+    pub(crate) async fn start(kind: Kind, change: impl FnOnce(Options) -> Options) -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut options = Options::new(folder.path().join("data"))
             .credentials(KEY, PASSWORD)
             .token("a token");
-        let server = Server::start(options).await.unwrap();
-        let client = Client::new(&server.url());
+        if kind == Kind::Postgres {
+            options = options.database_url(postgres_schema().await);
+        }
+        Self::with(change(options), folder).await
+    }
+
+    async fn with(options: Options, folder: TempDir) -> Self {
+        let server = Server::start(options.clone()).await.unwrap();
         Self {
+            client: Client::new(&server.url()),
             server,
-            client,
+            options,
             folder,
         }
     }
 
+    /// Starts a service on an empty store.
+    pub(crate) async fn empty(kind: Kind) -> Self {
+        Self::start(kind, |options| options).await
+    }
+
     /// Starts a service whose database is made.
-    pub(crate) async fn ready() -> Self {
-        let harness = Self::empty().await;
+    pub(crate) async fn ready(kind: Kind) -> Self {
+        let harness = Self::empty(kind).await;
         harness
             .client
             .post("databases", json!({}))
@@ -74,10 +145,10 @@ impl Harness {
         harness
     }
 
-    /// Stops the service and starts it again on the same folder.
+    /// Stops the service and starts it again on the same store.
     pub(crate) async fn restart(self) -> Self {
         self.server.shutdown().await;
-        Self::with_folder(self.folder).await
+        Self::with(self.options, self.folder).await
     }
 }
 

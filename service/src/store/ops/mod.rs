@@ -60,11 +60,29 @@ pub(crate) struct State {
 
 /// Reads what the tenant's database is like.
 pub(crate) async fn state(conn: &mut dyn Conn) -> Result<State> {
+    read_state(conn, "").await
+}
+
+/// Reads what the tenant's database is like and keeps it so until the transaction ends, for
+/// this and other writers.
+async fn keep_state(conn: &mut dyn Conn) -> Result<State> {
+    let lock = conn.dialect().for_share();
+    read_state(conn, lock).await
+}
+
+/// Reads what the tenant's database is like in order to change it: nobody else may.
+pub(crate) async fn state_for_change(conn: &mut dyn Conn) -> Result<State> {
+    if let Some(lock) = conn.dialect().lock_tables() {
+        conn.fetch(lock.into(), Vec::new()).await?;
+    }
+    let lock = conn.dialect().for_update();
+    read_state(conn, lock).await
+}
+
+async fn read_state(conn: &mut dyn Conn, lock: &str) -> Result<State> {
     let mut state = State::default();
-    for row in conn
-        .fetch("SELECT name, value FROM meta".into(), Vec::new())
-        .await?
-    {
+    let sql = format!("SELECT name, value FROM meta WHERE name IN ('created', 'model'){lock}");
+    for row in conn.fetch(sql, Vec::new()).await? {
         match row.str(0) {
             Some("created") => state.created = row.str(1) == Some("yes"),
             Some("model") => {
@@ -81,7 +99,7 @@ pub(crate) async fn state(conn: &mut dyn Conn) -> Result<State> {
 
 /// Refuses a write that was prepared for another model than the one in force.
 pub(crate) async fn check_state(conn: &mut dyn Conn, model: i64) -> Result<()> {
-    let state = state(conn).await?;
+    let state = keep_state(conn).await?;
     if !state.created {
         return Err(not_created());
     }
@@ -89,7 +107,7 @@ pub(crate) async fn check_state(conn: &mut dyn Conn, model: i64) -> Result<()> {
         return Err(Error::new(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,
             MODEL_CHANGED,
-            "the schema changed while the import was read; send it again",
+            "the schema changed while the call was read; send it again",
         ));
     }
     Ok(())

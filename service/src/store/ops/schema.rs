@@ -9,7 +9,7 @@ use super::super::conn::Conn;
 use super::super::job::Operation;
 use super::super::layout::Layout;
 use super::setup::ensure_tables;
-use super::{set_meta, state};
+use super::{set_meta, state_for_change};
 use crate::error::{Error, Result};
 
 /// Reads all extensions.
@@ -52,7 +52,7 @@ impl Operation for ChangeExtension {
     type Output = ();
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<()> {
-        let state = state(conn).await?;
+        let state = state_for_change(conn).await?;
         if state.model != self.model {
             return Err(Error::new(
                 axum::http::StatusCode::SERVICE_UNAVAILABLE,

@@ -10,7 +10,7 @@ use super::super::dialect::{Dialect, quote};
 use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
 use super::super::value::ColumnType;
-use super::{State, finish_job, set_meta, state};
+use super::{State, finish_job, set_meta, state, state_for_change};
 use crate::error::{Error, Result};
 
 /// Version of the service's own tables. A file with a higher one is from a newer program.
@@ -25,6 +25,9 @@ impl Operation for Prepare {
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<State> {
         let dialect = conn.dialect();
+        if let Some(lock) = dialect.lock_tables() {
+            conn.fetch(lock.into(), Vec::new()).await?;
+        }
         for statement in own_tables(dialect) {
             conn.execute(statement, Vec::new()).await?;
         }
@@ -57,7 +60,8 @@ fn newer(version: i64) -> Error {
 fn own_tables(dialect: Dialect) -> Vec<String> {
     let int = dialect.column_type(ColumnType::Int);
     let serial = dialect.serial();
-    vec![
+    let text = dialect.column_type(ColumnType::Text);
+    let mut statements = vec![
         "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)".into(),
         format!(
             "CREATE TABLE IF NOT EXISTS sources (pk {serial}, key TEXT NOT NULL UNIQUE, name TEXT, \
@@ -98,7 +102,14 @@ fn own_tables(dialect: Dialect) -> Vec<String> {
         "CREATE INDEX IF NOT EXISTS ix_old_tags ON old_tags (source, collection, id)".into(),
         "CREATE INDEX IF NOT EXISTS ix_old_tags_t2 ON old_tags (t2)".into(),
         "CREATE INDEX IF NOT EXISTS ix_imports_at ON imports (at)".into(),
-    ]
+        "INSERT INTO meta (name, value) VALUES ('created', 'no'), ('model', '0') \
+         ON CONFLICT (name) DO NOTHING"
+            .into(),
+    ];
+    for statement in &mut statements {
+        *statement = statement.replace(" TEXT", &format!(" {text}"));
+    }
+    statements
 }
 
 /// Makes the tables of all collections and marks the tenant's database as created.
@@ -114,6 +125,7 @@ impl Operation for CreateDatabase {
     type Output = ();
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<()> {
+        state_for_change(conn).await?;
         ensure_tables(conn, &self.layout).await?;
         set_meta(conn, "created", "yes").await?;
         finish_job(conn, &self.job, "create_database", None).await
@@ -128,6 +140,7 @@ impl Operation for EnsureTables {
     type Output = ();
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<()> {
+        state_for_change(conn).await?;
         ensure_tables(conn, &self.0).await
     }
 }
@@ -205,6 +218,7 @@ impl Operation for ClearDatabase {
     type Output = ();
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<()> {
+        let state = state_for_change(conn).await?;
         let mut names: Vec<String> = tables(conn)
             .await?
             .into_iter()
@@ -228,7 +242,7 @@ impl Operation for ClearDatabase {
             conn.execute(format!("DELETE FROM {table}"), Vec::new())
                 .await?;
         }
-        let model = state(conn).await?.model.saturating_add(1);
+        let model = state.model.saturating_add(1);
         set_meta(conn, "created", "no").await?;
         set_meta(conn, "model", &model.to_string()).await
     }

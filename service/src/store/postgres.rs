@@ -1,0 +1,267 @@
+//! PostgreSQL: any number of services on one database. The row of a source is the lock that
+//! keeps writers of that source apart; writers of different sources do not meet.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
+    PgValueRef,
+};
+use sqlx::{
+    Arguments, AssertSqlSafe, ConnectOptions, Decode, Encode, Postgres, Row as _, Transaction,
+    Type, TypeInfo, ValueRef as _,
+};
+
+use super::conn::{BulkColumn, Conn};
+use super::dialect::{Dialect, quote};
+use super::job::Operation;
+use super::value::{ColumnType, Row, Value};
+use crate::error::{Error, Result};
+
+/// Rows per statement of a bulk insert.
+const CHUNK: usize = 5_000;
+
+/// How long a call waits for a free connection.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// Connections of one service.
+const CONNECTIONS: u32 = 16;
+
+/// Type number of a value whose type the server shall find out.
+const UNKNOWN: u32 = 705;
+
+/// The database.
+#[derive(Debug)]
+pub(crate) struct PostgresStore {
+    pool: PgPool,
+}
+
+impl PostgresStore {
+    /// Connects to the database at an address such as `postgres://user@host/name`.
+    pub(crate) async fn open(url: &str) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|error| Error::unavailable("read the database address", error))?
+            .application_name("car-service")
+            .statement_cache_capacity(512)
+            // A write that hangs must not hold its locks for ever.
+            .options([
+                ("lock_timeout", "30s"),
+                ("statement_timeout", "120s"),
+                ("idle_in_transaction_session_timeout", "120s"),
+            ])
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(options)
+            .await
+            .map_err(|error| Error::unavailable("connect to its database", error))?;
+        Ok(Self { pool })
+    }
+
+    /// Applies a write in a transaction of its own.
+    pub(crate) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output> {
+        let transaction = self.pool.begin().await.map_err(failed)?;
+        let mut conn = PostgresConn(transaction);
+        let output = operation.apply(&mut conn).await?;
+        conn.0.commit().await.map_err(failed)?;
+        Ok(output)
+    }
+
+    /// Opens a reader with a fixed view of the data.
+    pub(crate) async fn reader(&self) -> Result<PostgresConn> {
+        let transaction = self
+            .pool
+            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+            .map_err(failed)?;
+        Ok(PostgresConn(transaction))
+    }
+
+    /// Closes all connections, after what runs on them.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A connection inside a transaction.
+pub(crate) struct PostgresConn(Transaction<'static, Postgres>);
+
+#[async_trait]
+impl Conn for PostgresConn {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn execute(&mut self, sql: String, args: Vec<Value>) -> Result<u64> {
+        let conn: &mut PgConnection = &mut self.0;
+        let done = sqlx::query_with(AssertSqlSafe(sql), arguments(args)?)
+            .execute(conn)
+            .await
+            .map_err(failed)?;
+        Ok(done.rows_affected())
+    }
+
+    async fn fetch(&mut self, sql: String, args: Vec<Value>) -> Result<Vec<Row>> {
+        let conn: &mut PgConnection = &mut self.0;
+        let rows = sqlx::query_with(AssertSqlSafe(sql), arguments(args)?)
+            .fetch_all(conn)
+            .await
+            .map_err(failed)?;
+        rows.iter().map(decode).collect()
+    }
+
+    async fn insert_many(
+        &mut self,
+        table: &str,
+        columns: &[BulkColumn],
+        rows: Vec<Vec<Value>>,
+    ) -> Result<()> {
+        let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
+        let lists: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| {
+                let ty = Dialect::Postgres.array_type(column.ty);
+                format!("${}::{ty}[]", index.saturating_add(1))
+            })
+            .collect();
+        let sql = format!(
+            "INSERT INTO {} ({}) SELECT * FROM unnest({})",
+            quote(table),
+            names.join(", "),
+            lists.join(", ")
+        );
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            let chunk: Vec<Vec<Value>> = rows.by_ref().take(CHUNK).collect();
+            let conn: &mut PgConnection = &mut self.0;
+            sqlx::query_with(AssertSqlSafe(sql.clone()), transpose(columns, chunk)?)
+                .execute(conn)
+                .await
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Turns rows into one list per column.
+fn transpose(columns: &[BulkColumn], rows: Vec<Vec<Value>>) -> Result<PgArguments> {
+    let mut lists: Vec<Vec<Value>> = columns
+        .iter()
+        .map(|_| Vec::with_capacity(rows.len()))
+        .collect();
+    for row in rows {
+        for (list, value) in lists.iter_mut().zip(row) {
+            list.push(value);
+        }
+    }
+    let mut arguments = PgArguments::default();
+    for (column, list) in columns.iter().zip(lists) {
+        let list = list.into_iter();
+        match column.ty {
+            ColumnType::Text => {
+                arguments.add(list.map(Value::into_text).collect::<Vec<Option<String>>>())
+            }
+            ColumnType::Int => arguments.add(
+                list.map(|value| value.as_int())
+                    .collect::<Vec<Option<i64>>>(),
+            ),
+            ColumnType::Float => arguments.add(
+                list.map(|value| value.as_float())
+                    .collect::<Vec<Option<f64>>>(),
+            ),
+            ColumnType::Bool => arguments.add(
+                list.map(|value| value.as_int().map(|value| value != 0))
+                    .collect::<Vec<Option<bool>>>(),
+            ),
+        }
+        .map_err(|error| Error::internal("bind a list", error))?;
+    }
+    Ok(arguments)
+}
+
+/// A null whose type the server finds out from where it stands.
+struct Untyped;
+
+impl Type<Postgres> for Untyped {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(sqlx::postgres::types::Oid(UNKNOWN))
+    }
+}
+
+impl Encode<'_, Postgres> for Untyped {
+    fn encode_by_ref(
+        &self,
+        _: &mut sqlx::postgres::PgArgumentBuffer,
+    ) -> std::result::Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+        Ok(sqlx::encode::IsNull::Yes)
+    }
+}
+
+fn arguments(values: Vec<Value>) -> Result<PgArguments> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match value {
+            Value::Null => arguments.add(Untyped),
+            Value::Bool(value) => arguments.add(value),
+            Value::Int(value) => arguments.add(value),
+            Value::Float(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+        }
+        .map_err(|error| Error::internal("bind a value", error))?;
+    }
+    Ok(arguments)
+}
+
+fn decode(row: &PgRow) -> Result<Row> {
+    (0..row.len())
+        .map(|index| {
+            let raw = row.try_get_raw(index).map_err(failed)?;
+            decode_value(raw).map_err(|error| Error::internal("read a value", error))
+        })
+        .collect::<Result<Vec<Value>>>()
+        .map(Row)
+}
+
+fn decode_value(raw: PgValueRef<'_>) -> std::result::Result<Value, sqlx::error::BoxDynError> {
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let info = raw.type_info().into_owned();
+    Ok(match info.name() {
+        "BOOL" => Value::Bool(<bool as Decode<Postgres>>::decode(raw)?),
+        "INT8" => Value::Int(<i64 as Decode<Postgres>>::decode(raw)?),
+        "INT4" => Value::Int(i64::from(<i32 as Decode<Postgres>>::decode(raw)?)),
+        "FLOAT8" => Value::Float(<f64 as Decode<Postgres>>::decode(raw)?),
+        _ => Value::Text(<String as Decode<Postgres>>::decode(raw)?),
+    })
+}
+
+fn failed(error: sqlx::Error) -> Error {
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    let passing = match code.as_deref() {
+        // Serialisation, deadlock, lock timeout, cancelled, resources, shutdown, connections.
+        Some("40001" | "40P01" | "55P03" | "57014") => true,
+        Some(code) => ["53", "57P", "08"]
+            .iter()
+            .any(|class| code.starts_with(class)),
+        None => matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::Protocol(_)
+        ),
+    };
+    if passing {
+        Error::unavailable("use its database", error)
+    } else {
+        Error::internal("use its database", error)
+    }
+}
