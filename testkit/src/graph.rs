@@ -158,9 +158,9 @@ impl Graph {
                 &end(take(&format!("{}_id", to.collection))),
             ),
         };
-        // An edge says that it is active unless it was taken away.
-        if fields.get("active") == Some(&Value::Bool(true)) && collection.is_edge() {
-            fields.remove("active");
+        // An edge that its source marked as inactive is gone: the protocol's old way to say it.
+        if collection.is_edge() && fields.remove("active") == Some(Value::Bool(false)) {
+            return;
         }
         if let Some(Value::Object(properties)) = fields.remove("properties") {
             fields.extend(properties);

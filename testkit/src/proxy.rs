@@ -50,6 +50,8 @@ struct Shared {
     held: watch::Sender<bool>,
     /// Counts how often all connections were cut.
     cut: watch::Sender<u64>,
+    /// Counts the connections that were made.
+    tries: watch::Sender<u32>,
     upstream: String,
 }
 
@@ -74,6 +76,7 @@ impl Proxy {
             }),
             held: watch::Sender::new(false),
             cut: watch::Sender::new(0),
+            tries: watch::Sender::new(0),
             upstream: upstream.into(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -124,10 +127,16 @@ impl Proxy {
             .unwrap();
     }
 
-    /// Tells whether the trap has sprung.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        *self.shared.held.borrow()
+    /// Waits until so many connections were made since the proxy was started.
+    ///
+    /// # Panics
+    ///
+    /// When that takes more than 60 s.
+    pub async fn tried(&self, times: u32) {
+        let mut tries = self.shared.tries.subscribe();
+        within("trying to connect", tries.wait_for(|tries| *tries >= times))
+            .await
+            .unwrap();
     }
 
     /// Lets everything pass again.
@@ -153,6 +162,7 @@ impl Drop for Proxy {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
+        shared.tries.send_modify(|tries| *tries += 1);
         let fault = shared.state.lock().unwrap().fault;
         if fault == Fault::Refuse {
             reset(&client);
@@ -271,4 +281,83 @@ impl Shared {
 /// Makes the connection end with a reset instead of a proper close.
 fn reset(stream: &TcpStream) {
     drop(stream.set_zero_linger());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that answers every 4 bytes with the same 4 bytes.
+    async fn echo() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut word = [0; 4];
+                    while stream.read_exact(&mut word).await.is_ok() {
+                        if stream.write_all(&word).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    async fn say(stream: &mut TcpStream, word: &[u8; 4]) -> std::io::Result<Vec<u8>> {
+        stream.write_all(word).await?;
+        let mut answer = vec![0; 4];
+        let mut read = 0;
+        while read < 4 {
+            let more = stream.read(&mut answer[read..]).await?;
+            if more == 0 {
+                break;
+            }
+            read += more;
+        }
+        answer.truncate(read);
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn passes_counts_holds_and_releases() {
+        let proxy = Proxy::start(echo().await).await;
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(say(&mut stream, b"ping").await.unwrap(), b"ping");
+        assert_eq!(proxy.passed(), 8);
+        // Six more: the whole word and half of its answer.
+        proxy.hold_after(14);
+        let asking = tokio::spawn(async move { (say(&mut stream, b"pong").await, stream) });
+        proxy.held().await;
+        assert_eq!(proxy.passed(), 14);
+        assert!(!asking.is_finished());
+        proxy.release();
+        let (answer, mut stream) = within("the answer", asking).await.unwrap();
+        assert_eq!(answer.unwrap(), b"pong");
+        proxy.hold_at("stop", 2);
+        assert_eq!(say(&mut stream, b"stop").await.unwrap(), b"stop");
+        let asking = tokio::spawn(async move { say(&mut stream, b"stop").await });
+        proxy.held().await;
+        proxy.cut();
+        let answer = within("the cut", asking).await.unwrap();
+        assert!(answer.is_err() || answer.is_ok_and(|answer| answer.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn breaks_connections() {
+        let proxy = Proxy::start(echo().await).await;
+        proxy.fail(Fault::Truncate(6));
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(say(&mut stream, b"ping").await.unwrap(), b"ping");
+        assert_eq!(say(&mut stream, b"pong").await.unwrap(), b"po");
+        for fault in [Fault::Reset(0), Fault::Refuse] {
+            proxy.fail(fault);
+            let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+            let answer = within("the reset", say(&mut stream, b"ping")).await;
+            assert!(answer.is_err(), "{fault:?}: {answer:?}");
+        }
+        proxy.tried(3).await;
+    }
 }

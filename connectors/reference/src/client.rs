@@ -84,16 +84,16 @@ impl Client {
     pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
         let mut base = Url::parse(&settings.server)
             .map_err(|reason| error::bad_address(&settings.server, reason))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(error::bad_address(
-                base.scheme(),
-                "it is neither http nor https",
-            ));
-        }
         if !base.username().is_empty() || base.password().is_some() {
             return Err(error::bad_address(
                 "(not shown)",
                 "it must not carry credentials",
+            ));
+        }
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(error::bad_address(
+                &settings.server,
+                "it is neither http nor https",
             ));
         }
         if !base.path().ends_with('/') {

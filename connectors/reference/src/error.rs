@@ -73,21 +73,31 @@ pub(crate) fn unreachable(error: reqwest::Error) -> Failure {
     } else {
         "the connection to the reference server broke"
     };
-    Failure::new(FailureKind::SourceUnavailable, message)
+    let failure = Failure::new(FailureKind::SourceUnavailable, message);
+    let failure = match error.url() {
+        Some(url) => failure.with("at", url.origin().ascii_serialization()),
+        None => failure,
+    };
+    failure
         .with_retry(Retry::Backoff)
         .with_effect(Effect::NotApplied)
         .because(error.without_url())
         .hint("check `--server` (`CONFIGURATION_AUTH_URL`), and that the server runs")
 }
 
-/// Returns what it means that an answer cannot be read. It may have been cut short on its way,
-/// so it is worth another try.
+/// Returns what it means that an answer cannot be read. One that ends too early may have been cut
+/// short on its way, so it is worth another try.
 pub(crate) fn unreadable(error: serde_json::Error) -> Failure {
+    let retry = if error.is_eof() {
+        Retry::Backoff
+    } else {
+        Retry::Never
+    };
     Failure::new(
         FailureKind::SourceData,
         "the reference server's answer cannot be read",
     )
-    .with_retry(Retry::Backoff)
+    .with_retry(retry)
     .because(error)
     .hint("check that `--server` (`CONFIGURATION_AUTH_URL`) is the address of a reference server")
 }

@@ -1,12 +1,12 @@
 //! The incremental import: only what changed, and the graph ends as a full import would make it.
 
 use car_core::report::{Mode, Outcome};
-use car_testkit::{Service, cases};
+use car_testkit::{ReferenceSource, Service, cases};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 
-use crate::edit::edits;
+use crate::edit::{Edit, edits};
 use crate::expected;
 use crate::support::{Pair, SOURCE, reading};
 
@@ -188,7 +188,7 @@ async fn a_source_that_no_longer_knows_the_save_point_is_imported_in_full() {
     let pair = Pair::start(3).await;
     pair.import().await;
     // The same connection now leads to another database, as after a restore.
-    let other = car_testkit::ReferenceSource::start(4).await;
+    let other = ReferenceSource::start(4).await;
     let moved = reading(&other.url()).into_service(&pair.service.url(), SOURCE);
     let ended = moved.run().await.with_code(0);
     let report = ended.report();
@@ -238,6 +238,7 @@ fn random_changes_leave_the_graph_of_a_full_import() {
         .enable_all()
         .build()
         .unwrap();
+    let service = runtime.block_on(Service::start());
     let config = Config {
         cases: cases(20),
         max_shrink_iters: 40,
@@ -246,29 +247,55 @@ fn random_changes_leave_the_graph_of_a_full_import() {
     };
     let rounds = (
         prop::collection::vec(edits(), 1..4),
-        prop_oneof![Just(3_u32), Just(2000)],
+        prop_oneof![Just("3"), Just("2000")],
     );
+    let number = std::cell::Cell::new(0);
     let tested = TestRunner::new(config).run(&rounds, |(rounds, page)| {
-        runtime.block_on(async {
-            let pair = Pair::start(3).await;
-            pair.import().await;
-            for edits in &rounds {
-                for edit in edits {
-                    edit.apply(&pair.source).await;
-                }
-                let page = page.to_string();
-                let connector = pair
-                    .connector()
-                    .env("CONFIGURATION_PARAMETER_PAGE_SIZE", page);
-                let ended = connector.run().await.with_code(0);
-                assert_eq!(ended.report().mode, Some(Mode::Incremental));
-                pair.assert_in_step("after an incremental import").await;
-            }
-            assert_as_good_as_full(&pair).await;
-        });
+        number.set(number.get() + 1);
+        let name = format!("case-{}", number.get());
+        runtime.block_on(follow(&service, &name, &rounds, page));
         Ok(())
     });
     if let Err(error) = tested {
         panic!("{error}");
     }
+}
+
+/// Imports after each round of changes, then in full under another name and again in full.
+async fn follow(service: &Service, name: &str, rounds: &[Vec<Edit>], page: &str) {
+    let source = ReferenceSource::start(3).await;
+    let import = |name: &str| {
+        let connector = reading(&source.url()).into_service(&service.url(), name);
+        connector.env("CONFIGURATION_PARAMETER_PAGE_SIZE", page)
+    };
+    drop(import(name).run().await.with_code(0));
+    for edits in rounds {
+        for edit in edits {
+            edit.apply(&source).await;
+        }
+        let ended = import(name).run().await.with_code(0);
+        assert_eq!(ended.report().mode, Some(Mode::Incremental));
+        let expected = expected::graph(&source).await;
+        service
+            .graph(name)
+            .await
+            .assert_is(&expected, "after an incremental import");
+    }
+    let graph = service.graph(name).await;
+    let fresh = format!("{name}-fresh");
+    drop(import(&fresh).run().await.with_code(0));
+    service
+        .graph(&fresh)
+        .await
+        .assert_is(&graph, "a full import from nothing");
+    let again = import(name)
+        .args(&["--full", "--approve-deletions"])
+        .run()
+        .await
+        .with_code(0);
+    assert_eq!(again.report().mode, Some(Mode::Full));
+    service
+        .graph(name)
+        .await
+        .assert_is(&graph, "a full import of what is there");
 }

@@ -5,10 +5,17 @@
     reason = "a test that cannot go on should stop with the place and the value"
 )]
 
+mod capability;
 mod changes;
+mod cli;
+mod configurations;
 mod crash;
 mod edit;
 mod expected;
+mod fake;
 mod full;
+mod odd;
+mod peers;
+mod rejects;
 mod stop;
 mod support;

@@ -1,0 +1,126 @@
+//! What users see: help and errors, word for word.
+
+use car_testkit::{Ended, Program, TestFolder};
+use insta::assert_snapshot;
+
+use crate::support::{program, reading};
+
+/// Runs the program and shows what came of it, without what differs from machine to machine.
+async fn shown(program: Program, volatile: &[(&str, &str)]) -> String {
+    let ended: Ended = program.run().await;
+    let mut text = format!(
+        "exit code: {}\n----- stdout -----\n{}----- stderr -----\n{}",
+        ended
+            .code
+            .map_or("none".to_owned(), |code| code.to_string()),
+        ended.stdout,
+        ended.stderr
+    );
+    for (value, name) in volatile {
+        text = text.replace(value, name);
+    }
+    text.lines().map(without_time).collect()
+}
+
+/// Replaces the time at the beginning of a log line.
+fn without_time(line: &str) -> String {
+    match line.split_once("Z ") {
+        Some((time, rest)) if time.len() == 8 && time.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("TIME {rest}\n")
+        }
+        _ => format!("{line}\n"),
+    }
+}
+
+fn as_text(program: Program) -> Program {
+    program.args(&["--log-format", "text"])
+}
+
+/// Complete settings that lead nowhere.
+fn complete() -> Program {
+    reading("http://127.0.0.1:9").into_service("http://127.0.0.1:9/api/car/v2", "reference")
+}
+
+#[tokio::test]
+async fn help() {
+    assert_snapshot!(shown(program().args(&["--help"]), &[]).await);
+}
+
+#[tokio::test]
+async fn version() {
+    let ended = program().args(&["-V"]).run().await.with_code(0);
+    assert_eq!(
+        ended.stdout,
+        format!("reference-connector {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_flag() {
+    assert_snapshot!(shown(as_text(complete().args(&["--sever", "x"])), &[]).await);
+}
+
+#[tokio::test]
+async fn a_missing_setting() {
+    assert_snapshot!(
+        shown(
+            as_text(complete().without("CONFIGURATION_AUTH_PASSWORD")),
+            &[]
+        )
+        .await
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_none() {
+    let wrong = complete().env("CONFIGURATION_AUTH_URL", "ftp://127.0.0.1");
+    assert_snapshot!(shown(as_text(wrong), &[]).await);
+}
+
+#[tokio::test]
+async fn an_unknown_yaml_key() {
+    let folder = TestFolder::new();
+    let file = folder.write("settings.yaml", "server: http://127.0.0.1:9\npagesize: 7\n");
+    let file = file.to_str().unwrap();
+    let wrong = as_text(complete().args(&["--config", file]));
+    assert_snapshot!(shown(wrong, &[(file, "SETTINGS.YAML")]).await);
+}
+
+#[tokio::test]
+async fn a_secret_file_that_cannot_be_opened() {
+    let folder = TestFolder::new();
+    folder.write("CONFIGURATION_AUTH_PASSWORD", "this is no encrypted secret");
+    folder.write(
+        ".jwk/key.jwk",
+        r#"{"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#,
+    );
+    let path = folder.path().to_str().unwrap();
+    let wrong = complete()
+        .without("CONFIGURATION_AUTH_PASSWORD")
+        .env("CAR_SECRETS_DIR", path);
+    assert_snapshot!(shown(as_text(wrong), &[(path, "SECRETS")]).await);
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let nobody = as_text(reading(&url).args(&["test-connection"]));
+    assert_snapshot!(shown(nobody, &[(port.as_str(), "PORT")]).await);
+}
+
+#[tokio::test]
+async fn a_service_where_nobody_listens() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}/api/car/v2");
+    let nobody = complete()
+        .into_service(&url, "reference")
+        .args(&["--car-retry-for", "1ms"]);
+    assert_snapshot!(shown(as_text(nobody), &[(port.as_str(), "PORT")]).await);
+}
+
+/// Returns a port that nobody listens on: it was free a moment ago.
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port().to_string()
+}
