@@ -3,4 +3,14 @@
 // Helpers are tests too in the eyes of clippy, and may unwrap.
 #![cfg(test)]
 
+mod bad_input;
+mod cli;
+mod config;
+mod exit_codes;
+mod handler;
+mod promises;
+mod requests;
+mod retry;
 mod secret;
+mod support;
+mod validator;
