@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 use getifaddrs::InterfaceFlags;
 
 use super::packages::{self, Package};
+use super::programs;
 use crate::error::Error;
 
 /// What was found. Everything is sorted, so that equal machines give equal objects.
@@ -19,6 +21,8 @@ pub(super) struct Machine {
     pub(super) ips: BTreeMap<IpAddr, BTreeSet<String>>,
     pub(super) listeners: BTreeMap<(Protocol, u16), BTreeSet<IpAddr>>,
     pub(super) packages: BTreeMap<String, Package>,
+    /// The listening ports of a package, by its name.
+    pub(super) listening: BTreeMap<String, BTreeSet<(Protocol, u16)>>,
     /// What could not be read here, for the person who runs the program.
     pub(super) notes: Vec<String>,
 }
@@ -149,6 +153,7 @@ fn names_a_machine(ip: IpAddr) -> bool {
 
 fn listeners(machine: &mut Machine) {
     let mut found = false;
+    let mut sockets: BTreeMap<u64, (Protocol, u16)> = BTreeMap::new();
     for (file, protocol) in [
         ("tcp", Protocol::Tcp),
         ("tcp6", Protocol::Tcp),
@@ -163,11 +168,25 @@ fn listeners(machine: &mut Machine) {
             Protocol::Tcp => u16::MAX,
             Protocol::Udp => first_ephemeral_port(),
         };
-        for (ip, port) in parse_sockets(&text, protocol) {
-            if port < lowest_passing {
-                let at = machine.listeners.entry((protocol, port)).or_default();
-                at.insert(ip);
+        for socket in parse_sockets(&text, protocol) {
+            if socket.port < lowest_passing {
+                let port = (protocol, socket.port);
+                machine.listeners.entry(port).or_default().insert(socket.ip);
+                sockets.insert(socket.number, port);
             }
+        }
+    }
+    let programs = programs::by_socket(&sockets.keys().copied().collect());
+    let files = programs.values().cloned().collect();
+    let packages = programs::packages(&files, Path::new("/var/lib/dpkg/info"));
+    for (socket, port) in sockets {
+        let package = programs.get(&socket).and_then(|file| packages.get(file));
+        if let Some(package) = package {
+            machine
+                .listening
+                .entry(package.clone())
+                .or_default()
+                .insert(port);
         }
     }
     if !found {
@@ -184,23 +203,34 @@ fn first_ephemeral_port() -> u16 {
         .unwrap_or(32768)
 }
 
-/// Local addresses of the sockets that wait for anybody: TCP in state LISTEN (0A), UDP without a
+/// A socket that waits for anybody.
+#[derive(Debug, PartialEq, Eq)]
+struct Socket {
+    ip: IpAddr,
+    port: u16,
+    number: u64,
+}
+
+/// The sockets that wait for anybody: TCP in state LISTEN (0A), UDP without a
 /// peer (07).
-fn parse_sockets(text: &str, protocol: Protocol) -> Vec<(IpAddr, u16)> {
+fn parse_sockets(text: &str, protocol: Protocol) -> Vec<Socket> {
     let waiting = match protocol {
         Protocol::Tcp => "0A",
         Protocol::Udp => "07",
     };
     let parse = |line: &str| {
-        let mut columns = line.split_whitespace().skip(1);
-        let local = columns.next()?;
-        let _remote = columns.next()?;
-        let state = columns.next()?;
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, state, _, _, _, _, _, number, ..] = columns.as_slice() else {
+            return None;
+        };
         let (address, port) = local.split_once(':')?;
-        let port = u16::from_str_radix(port, 16)
-            .ok()
-            .filter(|port| *port > 0)?;
-        (state == waiting).then(|| Some((parse_address(address)?, port)))?
+        let port = u16::from_str_radix(port, 16).ok()?;
+        (*state == waiting && port > 0).then_some(())?;
+        Some(Socket {
+            ip: parse_address(address)?,
+            port,
+            number: number.parse().ok()?,
+        })
     };
     text.lines().skip(1).filter_map(parse).collect()
 }
@@ -231,26 +261,26 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn sockets_are_read_from_the_kernels_table() {
+        let socket = |ip: &str, port, number| Socket {
+            ip: ip.parse().unwrap(),
+            port,
+            number,
+        };
         let tcp = "  sl  local_address rem_address   st\n\
-                   0: 0100007F:1F90 00000000:0000 0A 0 0\n\
-                   1: 0100007F:1F91 0100007F:1F90 01 0 0\n\
+                   0: 0100007F:1F90 00000000:0000 0A 0:0 0:0 0 0 0 71 1 x\n\
+                   1: 0100007F:1F91 0100007F:1F90 01 0:0 0:0 0 0 0 72 1 x\n\
                    2: garbage\n\
-                   3: 00000000:0016 00000000:0000 0A 0 0\n";
+                   3: 00000000:0016 00000000:0000 0A 0:0 0:0 0 0 0 73 1 x\n";
         assert_eq!(
             parse_sockets(tcp, Protocol::Tcp),
-            [
-                ("127.0.0.1".parse().unwrap(), 8080),
-                ("0.0.0.0".parse().unwrap(), 22)
-            ]
+            [socket("127.0.0.1", 8080, 71), socket("0.0.0.0", 22, 73)]
         );
-        let tcp6 = "head\n 0: 00000000000000000000000001000000:0050 0:0 0A\n\
-                    1: 0000000000000000FFFF00000100007F:0051 0:0 0A\n";
+        let tcp6 = "head\n\
+                    0: 00000000000000000000000001000000:0050 0:0 0A 0:0 0:0 0 0 0 8 1\n\
+                    1: 0000000000000000FFFF00000100007F:0051 0:0 0A 0:0 0:0 0 0 0 9 1\n";
         assert_eq!(
             parse_sockets(tcp6, Protocol::Tcp),
-            [
-                ("::1".parse().unwrap(), 80),
-                ("127.0.0.1".parse().unwrap(), 81)
-            ]
+            [socket("::1", 80, 8), socket("127.0.0.1", 81, 9)]
         );
     }
 

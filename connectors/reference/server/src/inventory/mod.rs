@@ -7,6 +7,7 @@
 mod loader;
 mod machine;
 mod packages;
+mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -36,7 +37,8 @@ pub struct Inventoried {
 }
 
 /// Loads this machine into the database at `data`: host name, operating system, interfaces with
-/// their MAC and IP addresses, listening TCP and UDP ports, installed packages. One transaction.
+/// their MAC and IP addresses, listening TCP and UDP ports, installed packages (with the ports that
+/// they listen on, where that can be seen). One transaction.
 ///
 /// # Errors
 /// [`Error::Setting`] when the file cannot be used, [`Error::Machine`] when the machine cannot be
@@ -147,8 +149,12 @@ async fn put_machine(
         .put(connection, "hosts", host_name, vec![host])
         .await?;
 
-    let system = app(&machine.system, true, &asset);
-    let packages = machine.packages.values().map(|p| app(p, false, &asset));
+    let system = app(&machine.system, true, &asset, &[]);
+    let packages = machine.packages.iter().map(|(name, package)| {
+        let listening = machine.listening.get(name).into_iter().flatten();
+        let listening = listening.map(|(p, port)| socket_identity(p.name(), i64::from(*port)));
+        app(package, false, &asset, &pks(&ports, listening))
+    });
     let apps = std::iter::once(system).chain(packages).collect();
     let name: Identity = |app| {
         let system = app.get("is_os").and_then(Value::as_bool).unwrap_or(false);
@@ -158,9 +164,9 @@ async fn put_machine(
     Ok(asset.first().copied().unwrap_or(0))
 }
 
-fn app(package: &Package, is_os: bool, asset: &[i64]) -> Value {
+fn app(package: &Package, is_os: bool, asset: &[i64], ports: &[i64]) -> Value {
     json!({
-        "name": cut(&package.name), "is_os": is_os, "assets": asset,
+        "name": cut(&package.name), "is_os": is_os, "assets": asset, "ports": ports,
         "version": package.version.as_deref().map(cut),
         "description": package.description.as_deref().map(cut),
         "cpe": package.cpe.as_deref().map(cut),
