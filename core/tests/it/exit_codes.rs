@@ -236,6 +236,52 @@ async fn an_empty_source_is_held_with_12_until_it_is_approved() {
 }
 
 #[tokio::test]
+async fn a_sweep_that_takes_too_much_is_held_with_12() {
+    let filled = async |count: usize| {
+        let mut car = CarMock::start()
+            .await
+            .knows(SOURCE, None)
+            .features(json!({ "sweep_preview": true }));
+        for n in 0..count {
+            let id = format!("old-{n}");
+            car = car.holds("asset", json!({ "external_id": id, "name": id }));
+        }
+        car
+    };
+    let few = || FullOnly::new().scope("assets", [assets(&["1", "2"])]);
+    let car = filled(100).await;
+    let done = run(&car, few()).await;
+    assert_eq!(done.report.exit_code, 12, "{:?}", done.failure);
+    let chain = done.report.error.join(": ");
+    assert!(chain.contains("100 of `asset` (98 %)"), "{chain}");
+    assert_eq!(car.count("close session"), 0);
+    assert_eq!(car.keys("asset").len(), 102, "nothing is retired");
+    assert!(done.report.session_open);
+
+    for approve in [true, false] {
+        // Approved, or allowed for every run.
+        let car = filled(100).await;
+        let setup = Setup::new(&car).with(|options| {
+            options.approve_deletions = approve;
+            options.max_deletions = if approve { 0.3 } else { 1.0 };
+        });
+        let done = setup.run(few()).await;
+        assert_eq!(done.report.exit_code, 0, "{:?}", done.failure);
+        assert_eq!(car.keys("asset"), ["1", "2"]);
+        assert_eq!(done.report.collections["asset"].retired, 100);
+    }
+
+    let car = filled(99).await;
+    let done = run(&car, few()).await;
+    assert_eq!(
+        done.report.exit_code, 0,
+        "below the floor: {:?}",
+        done.failure
+    );
+    assert_eq!(done.report.collections["asset"].retired, 99);
+}
+
+#[tokio::test]
 async fn an_empty_source_that_is_new_is_just_empty() {
     let car = CarMock::start().await;
     for source in [FullOnly::new().scope("assets", []), FullOnly::new()] {

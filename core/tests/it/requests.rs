@@ -99,11 +99,7 @@ async fn a_connector_without_incremental_import_writes_no_save_point() {
     let done = run(&car, source).await;
     assert_eq!(done.report.why, "the connector has no incremental import");
     let mut expected = vec!["get databases", "get source"];
-    expected.extend(
-        full()
-            .into_iter()
-            .filter(|call| *call != "write save point"),
-    );
+    expected.extend(FULL.into_iter().filter(|call| *call != "write save point"));
     assert_eq!(car.calls(), expected);
 }
 

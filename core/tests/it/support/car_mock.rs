@@ -315,6 +315,7 @@ fn name(method: &str, path: &str, body: &[u8]) -> &'static str {
             _ => "write save point",
         },
         ("POST", ["v2", "source", _, "full-import-in-progress"]) => "open session",
+        ("GET", ["v2", "source", _, "full-import-in-progress"]) => "preview sweep",
         ("DELETE", ["v2", "source", _, "full-import-in-progress"]) => "close session",
         ("GET", ["v2", "jobstatus", _]) => "get job status",
         ("POST", ["v2", "imports"]) => "post import",
@@ -471,6 +472,14 @@ impl State {
             "open session" => {
                 self.session = Some(BTreeSet::new());
                 ok(&json!({ "job_id": self.new_id("job") }))
+            }
+            "preview sweep" => {
+                let mut counts = BTreeMap::<&str, u64>::new();
+                let session = self.session.as_ref().unwrap();
+                for id in self.rows.keys().filter(|id| !session.contains(*id)) {
+                    *counts.entry(&id.0).or_default() += 1;
+                }
+                ok(&json!({ "open": true, "would_retire": counts }))
             }
             "close session" => {
                 if let Some(session) = self.session.take() {
