@@ -7,11 +7,13 @@ mod address;
 mod call;
 mod client;
 mod http;
+mod source;
 mod stats;
 mod status;
 
 pub use address::BaseAddress;
 pub use call::{Answer, Call, CarCall, Method};
-pub use client::{CarClient, DatabaseState, Options, SourceState};
+pub use client::{CarClient, DatabaseState, Options};
 pub use http::HttpCall;
+pub use source::SourceState;
 pub use stats::CallStats;

@@ -51,7 +51,8 @@ impl Phase {
 pub enum Step {
     /// The mode was chosen.
     Chosen(Mode),
-    /// The source turned out to be unable to tell what changed; nothing was written yet.
+    /// The source turned out to be unable to tell what changed. Vertices of earlier pages may be
+    /// in the graph; the full import that follows brings them again.
     DeltaNotPossible,
     /// The save point is cleared and the session is open.
     SessionOpened,

@@ -1,4 +1,4 @@
-//! Tells repeated rows: by hash, in constant time, at some nine bytes a row.
+//! Tells repeated rows: by hash, in constant time, at ten to twenty bytes a row.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
