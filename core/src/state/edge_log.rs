@@ -147,12 +147,15 @@ impl EdgeLog {
     fn resume(&mut self) -> Result<(), EdgeLogError> {
         let failed = |source| EdgeLogError::io("opened", &self.path, source);
         let found = self.file.metadata().map_err(failed)?.len();
-        if found < self.len {
-            return Err(EdgeLogError::damaged(
-                &self.path,
-                found,
-                "the file is shorter than at its checkpoint",
-            ));
+        let reason = if found < self.len {
+            Some("the file is shorter than at its checkpoint")
+        } else if self.len < HEADER as u64 {
+            Some("its checkpoint is inside the header")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            return Err(EdgeLogError::damaged(&self.path, found, reason));
         }
         let mut reader = self.read()?;
         while reader.next()?.is_some() {}

@@ -12,5 +12,6 @@ mod promises;
 mod requests;
 mod retry;
 mod secret;
+mod state;
 mod support;
 mod validator;

@@ -1,0 +1,238 @@
+//! Processes that compete for a lease, and processes that are killed while they write.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::path::Path;
+use std::process::Stdio;
+
+use car_core::state::{EdgeLog, Lease, Run, SqliteStore, StateError, StateStore, open_run};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::edge_log::{content, edges};
+use super::{acquire, fingerprint, page, start};
+use crate::support::soon;
+
+const MARK: &str = "said: ";
+const SCOPES: [&str; 2] = ["a", "b"];
+const PAGES: u64 = 40;
+const EDGES: u64 = 30;
+
+/// Another process of this test program.
+struct Other {
+    child: Child,
+    /// Closed when this is dropped, and the process ends.
+    _stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Other {
+    async fn start(task: &str, folder: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "state::process::other",
+                "--exact",
+                "--ignored",
+                "--nocapture",
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let line = format!("{task} {}\n", folder.display());
+        stdin.write_all(line.as_bytes()).await.unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            child,
+            _stdin: stdin,
+            lines,
+        }
+    }
+
+    /// Returns what it says next, `None` when it has ended.
+    async fn says(&mut self) -> Option<String> {
+        soon(async {
+            loop {
+                let line = self.lines.next_line().await.unwrap()?;
+                // The test program's own words may stand before it on the line.
+                if let Some((_, said)) = line.split_once(MARK) {
+                    return Some(said.to_owned());
+                }
+            }
+        })
+        .await
+    }
+
+    /// Kills it as `kill -9` does.
+    async fn kill(mut self) {
+        soon(self.child.kill()).await.unwrap();
+    }
+}
+
+fn say(what: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{MARK}{what}").unwrap();
+    out.flush().unwrap();
+}
+
+#[test]
+#[ignore = "the other tests here start it as a process of its own"]
+fn other() {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    match line.trim_end().split_once(' ') {
+        Some(("compete", folder)) => {
+            let _lease = runtime.block_on(compete(Path::new(folder)));
+            // Holds what it has until it is killed.
+            std::io::stdin().read_line(&mut line).unwrap();
+        }
+        Some(("work", folder)) => runtime.block_on(work(Path::new(folder))),
+        _ => {}
+    }
+}
+
+async fn compete(folder: &Path) -> Option<(SqliteStore, Lease)> {
+    let store = SqliteStore::open(&folder.join("state.db")).await.unwrap();
+    match acquire(&store).await {
+        Ok(lease) => {
+            say(&format!("won {}", lease.fence()));
+            Some((store, lease))
+        }
+        Err(StateError::Held(_)) => {
+            say("held");
+            None
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+#[tokio::test]
+async fn of_processes_that_compete_one_wins_and_a_killed_one_is_replaced_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 1..=6 {
+        let mut others = Vec::new();
+        for _ in 0..4 {
+            others.push(Other::start("compete", folder.path()).await);
+        }
+        let mut answers = Vec::new();
+        for other in &mut others {
+            answers.push(other.says().await.expect("it says something"));
+        }
+        answers.sort();
+        // No time to live passes between the rounds: the dead are known to be dead.
+        let won = format!("won {round}");
+        assert_eq!(answers, ["held", "held", "held", won.as_str()]);
+        for other in others {
+            other.kill().await;
+        }
+    }
+}
+
+/// Numbers of the edges of a page; no two pages share one.
+fn numbers(scope: usize, page: u64) -> Range<u64> {
+    let first = (scope as u64 * PAGES + page) * EDGES;
+    first..first + EDGES
+}
+
+fn text(page: u64) -> String {
+    if page == 0 || page == PAGES {
+        String::new()
+    } else {
+        page.to_string()
+    }
+}
+
+async fn open(folder: &Path) -> (SqliteStore, Lease, Run, EdgeLog) {
+    let store = SqliteStore::open(&folder.join("state.db")).await.unwrap();
+    let lease = acquire(&store).await.unwrap();
+    let (run, log) = open_run(&store, &lease, &fingerprint(), &start(1))
+        .await
+        .unwrap();
+    (store, lease, run, log)
+}
+
+/// Pages that are checkpointed, by scope.
+fn pages(run: &Run) -> [u64; 2] {
+    SCOPES.map(|name| {
+        let scope = run.scopes.iter().find(|scope| scope.name == name);
+        scope.map_or(0, |scope| scope.pages)
+    })
+}
+
+/// Reads both scopes in turn, from where they stand to their end.
+async fn work(folder: &Path) {
+    let (store, lease, run, mut log) = open(folder).await;
+    let mut pages = pages(&run);
+    while let Some(scope) = (0..2)
+        .filter(|scope| pages[*scope] < PAGES)
+        .min_by_key(|scope| pages[*scope])
+    {
+        let at = pages[scope];
+        let len = log.append(edges(numbers(scope, at)).entries()).unwrap();
+        log.sync().await.unwrap();
+        let advance = page(SCOPES[scope], &text(at), &text(at + 1));
+        store
+            .advance(&lease, run.id, &[advance], len)
+            .await
+            .unwrap();
+        pages[scope] += 1;
+        say(&format!("{scope} {}", pages[scope]));
+    }
+}
+
+#[tokio::test]
+async fn killed_anywhere_nothing_that_was_acknowledged_is_lost_or_doubled() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged = [0_u64; 2];
+    let mut first = None;
+    // Reads some more pages each time, then kills; between kill and death it goes on working.
+    for patience in [0, 1, 2, 3, 5, 4, 2, 1, 3, 6, 7, 1, 2, 1000] {
+        let mut other = Other::start("work", folder.path()).await;
+        for _ in 0..patience {
+            let Some(said) = other.says().await else {
+                break;
+            };
+            let (scope, pages) = said.split_once(' ').unwrap();
+            acknowledged[scope.parse::<usize>().unwrap()] = pages.parse().unwrap();
+        }
+        other.kill().await;
+
+        let (store, lease, run, log) = open(folder.path()).await;
+        assert_eq!(
+            *first.get_or_insert(run.id),
+            run.id,
+            "it is one run all along"
+        );
+        let stored = pages(&run);
+        let mut expected = Vec::new();
+        for (scope, stored) in stored.into_iter().enumerate() {
+            assert!(stored >= acknowledged[scope], "{stored} {acknowledged:?}");
+            for page in 0..stored {
+                expected.push(numbers(scope, page));
+            }
+        }
+        for scope in &run.scopes {
+            assert_eq!(scope.rows, scope.pages * 10);
+            assert_eq!(scope.complete, scope.pages == PAGES);
+            let at = text(scope.pages);
+            assert_eq!(scope.cursor.as_ref().map_or("", |cursor| &cursor.0), at);
+        }
+        // The scopes take turns, so the order of the pages is not that of the scopes.
+        let mut found = content(&log).unwrap();
+        let mut expected: Vec<_> = expected
+            .into_iter()
+            .flat_map(|numbers| edges(numbers).into_owned())
+            .collect();
+        found.sort();
+        expected.sort();
+        assert!(found == expected, "{} of {}", found.len(), expected.len());
+        drop((store, lease));
+    }
+    assert_eq!(acknowledged, [PAGES; 2], "the last one was left in peace");
+}
