@@ -228,21 +228,18 @@ async fn what_may_go_away_is_tried_until_it_does() {
         Answer::Text(200, "{\"_key\":"),
         Answer::Drop,
     ];
-    for answer in answers {
-        for call in [
-            "get source",
-            "open session",
-            "post import",
-            "get import status",
-            "close session",
-        ] {
-            let car = CarMock::start().await.times(call, 2, answer.clone());
-            let done = soon(run(&car, FullOnly::new().scope("a", [assets(&["1"])]))).await;
-            assert_eq!(done.report.exit_code, 0, "{call} {:?}", done.failure);
-            assert_eq!(done.report.retries, 2, "{call}");
-            assert_eq!(car.keys("asset"), ["1"], "{call}");
-            assert_eq!(done.report.collections["asset"].sent, 1, "{call}");
-        }
+    let calls = ["get source", "open session", "post import", "close session"];
+    let pairs = answers
+        .iter()
+        .zip(calls.iter().cycle())
+        .chain(answers.iter().map(|answer| (answer, &"get import status")));
+    for (answer, call) in pairs {
+        let car = CarMock::start().await.times(call, 2, answer.clone());
+        let done = soon(run(&car, FullOnly::new().scope("a", [assets(&["1"])]))).await;
+        assert_eq!(done.report.exit_code, 0, "{call} {:?}", done.failure);
+        assert_eq!(done.report.retries, 2, "{call}");
+        assert_eq!(car.keys("asset"), ["1"], "{call}");
+        assert_eq!(done.report.collections["asset"].sent, 1, "{call}");
     }
 }
 
