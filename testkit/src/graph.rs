@@ -158,9 +158,9 @@ impl Graph {
                 &end(take(&format!("{}_id", to.collection))),
             ),
         };
-        // An edge that its source marked as inactive is gone: the protocol's old way to say it.
-        if collection.is_edge() && fields.remove("active") == Some(Value::Bool(false)) {
-            return;
+        // An edge that is marked as inactive is not gone, so the mark is seen.
+        if collection.is_edge() && fields.get("active") == Some(&Value::Bool(true)) {
+            fields.remove("active");
         }
         if let Some(Value::Object(properties)) = fields.remove("properties") {
             fields.extend(properties);

@@ -273,3 +273,55 @@ fn next(headers: &HeaderMap) -> Option<Cursor> {
     let after = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after")?;
     Some(Cursor(after.1.into_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    fn after(link: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(LINK, HeaderValue::from_str(link).unwrap());
+        next(&headers).map(|cursor| cursor.0)
+    }
+
+    #[test]
+    fn the_next_page_is_read_from_the_link_header() {
+        let next = after("<http://host/assets/?limit=9&after=7>; rel=\"next\"");
+        assert_eq!(next.as_deref(), Some("7"));
+        let second = after("</assets/>; rel=\"first\", </assets/?after=a%26b>; rel=next");
+        assert_eq!(second.as_deref(), Some("a&b"));
+        for none in [
+            "</assets/?after=7>; rel=\"prev\"",
+            "</assets/>; rel=\"next\"",
+            "rel=\"next\"",
+        ] {
+            assert_eq!(after(none), None, "{none}");
+        }
+        assert_eq!(super::next(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn addresses_without_credentials_over_http_are_taken() {
+        let open = |server: &str| {
+            Client::new(Settings {
+                server: server.to_owned(),
+                username: "user".to_owned(),
+                password: "password".into(),
+                page_size: 1,
+            })
+        };
+        let base = |server| open(server).ok().map(|client| client.base.to_string());
+        assert_eq!(base("http://host").as_deref(), Some("http://host/"));
+        assert_eq!(
+            base("https://host/a/b").as_deref(),
+            Some("https://host/a/b/")
+        );
+        for wrong in ["host", "ftp://host", "http://user:hidden@host/"] {
+            let failure = open(wrong).err().unwrap();
+            assert_eq!(failure.kind(), FailureKind::InvalidParameter, "{wrong}");
+            assert!(!format!("{failure:?}").contains("hidden"), "{failure:?}");
+        }
+    }
+}

@@ -307,3 +307,43 @@ fn key<T: Record>(object: &str) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_ends_in_a_number() {
+        let link = |json: &str| serde_json::from_str::<Link>(json).ok();
+        for address in ["\"http://host:1/assets/7/\"", "\"/assets/7\"", "\"7\""] {
+            assert_eq!(link(address), Some(Link(7)), "{address}");
+        }
+        for wrong in [
+            "\"http://host/assets/\"",
+            "\"\"",
+            "7",
+            "null",
+            "\"/assets/-7/\"",
+        ] {
+            assert_eq!(link(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn one_bad_object_leaves_the_others_good() {
+        let body =
+            br#"[{"pk": 1, "name": "a"}, {"pk": 2}, {"name": 3}, 4, {"pk": 5, "name": "e"}]"#;
+        let sites = Objects::<Site>::parse(body).unwrap();
+        let good: Vec<u64> = sites.good.iter().map(|site| site.pk).collect();
+        assert_eq!(good, [1, 5]);
+        let bad: Vec<Option<&str>> = sites.bad.iter().map(|bad| bad.key.as_deref()).collect();
+        assert_eq!(bad, [Some("2"), None, None]);
+        assert!(
+            sites
+                .bad
+                .iter()
+                .all(|bad| bad.reason.contains("not as expected"))
+        );
+        assert!(Objects::<Site>::parse(b"{}").is_err());
+    }
+}

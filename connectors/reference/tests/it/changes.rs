@@ -240,7 +240,7 @@ fn random_changes_leave_the_graph_of_a_full_import() {
         .unwrap();
     let service = runtime.block_on(Service::start());
     let config = Config {
-        cases: cases(20),
+        cases: cases(12),
         max_shrink_iters: 40,
         failure_persistence: None,
         ..Config::default()

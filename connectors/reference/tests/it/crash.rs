@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use car_testkit::{Graph, Program, Proxy, ReferenceSource, Service, ServiceProcess, cases, seed};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::expected;
@@ -165,6 +166,54 @@ async fn kill_9_of_a_second_full_import_after_deletions() {
         drop(connector.run().await.with_code(0));
         service
             .graph("again")
+            .await
+            .assert_is(&expected, &format!("killed at {text}"));
+    }
+}
+
+/// What was changed is neither lost nor doubled when an incremental import is cut off.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_of_an_incremental_import_then_a_second_run() {
+    let source = ReferenceSource::start(10).await;
+    let service = Service::start().await;
+    for text in [
+        "GET /api/car/v2/source/",
+        "POST /api/car/v2/imports",
+        "\"application\":[",
+        "\"asset_application\":[",
+        "DELETE /api/car/v2/source/",
+        "PATCH /api/car/v2/source",
+    ] {
+        let proxy = Proxy::start(service.address()).await;
+        let connector = through(&proxy, &source.url(), "changing");
+        drop(connector.run().await.with_code(0));
+        let apps = source.all("apps").await;
+        let pk = |n: usize| apps[n]["pk"].as_u64().unwrap();
+        source.delete("apps", pk(0)).await;
+        source
+            .change("apps", pk(1), &json!({ "name": text, "assets": [1, 2] }))
+            .await;
+        source
+            .add("apps", &json!({ "name": text, "assets": [3] }))
+            .await;
+        for held in ["before", "after"] {
+            proxy.hold_at(text, 1);
+            let running = connector.start();
+            proxy.held().await;
+            if held == "after" {
+                // The request gets through, its answer does not.
+                let passed = proxy.passed();
+                proxy.release();
+                proxy.hold_after(passed + 1);
+                proxy.held().await;
+            }
+            running.kill().await;
+            proxy.cut();
+        }
+        drop(connector.run().await.with_code(0));
+        let expected = expected::graph(&source).await;
+        service
+            .graph("changing")
             .await
             .assert_is(&expected, &format!("killed at {text}"));
     }

@@ -181,7 +181,7 @@ async fn free_value(source: &ReferenceSource, collection: &str, field: &str, n: 
     let taken = source.all(collection).await;
     let of = |n: usize| match field {
         "risk" | "base_score" => json!(n as f64 / 10.0),
-        "is_os" => json!(n % 2 == 0),
+        "is_os" => json!(n.is_multiple_of(2)),
         "address" if collection == "mac_addresses" => json!(format!("02:00:00:00:00:{n:02x}")),
         "address" if collection == "ip_addresses" => json!(format!("10.0.0.{n}")),
         _ => json!(format!("{field}-{n}")),

@@ -149,3 +149,31 @@ async fn an_empty_source_is_imported_once_and_held_when_it_was_not_empty_before(
     );
     assert!(service.graph(SOURCE).await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_import_that_would_retire_too_much_is_held_until_it_is_approved() {
+    let pair = Pair::start(80).await;
+    pair.import().await;
+    let before = pair.graph().await;
+    for pk in 1..=110 {
+        pair.source.delete("apps", pk).await;
+    }
+    let full = pair.connector().args(&["--full"]);
+    for _ in 0..2 {
+        let ended = full.run().await.with_code(12).saying("--approve-deletions");
+        assert_eq!(ended.report().outcome, Outcome::Held);
+        assert!(
+            pair.graph().await.get("application", "1").is_some(),
+            "nothing is retired"
+        );
+    }
+    let ended = full
+        .clone()
+        .args(&["--approve-deletions"])
+        .run()
+        .await
+        .with_code(0);
+    assert_eq!(ended.report().outcome, Outcome::Complete);
+    pair.assert_in_step("after the approval").await;
+    assert!(pair.graph().await.len() < before.len());
+}
