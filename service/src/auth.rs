@@ -124,7 +124,12 @@ impl Access {
             let text = STANDARD
                 .decode(rest)
                 .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok())
+                // Some clients, Python's requests among them, write Latin-1.
+                .map(|bytes| {
+                    String::from_utf8(bytes).unwrap_or_else(|error| {
+                        error.as_bytes().iter().copied().map(char::from).collect()
+                    })
+                })
                 .ok_or_else(|| refused("the Authorization header is not valid base64"))?;
             text.split_once(':')
                 .is_some_and(|(key, password)| self.accepts(key, password))

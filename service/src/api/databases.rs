@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use car_schema::wire::{Database, Databases, JobStarted};
 use uuid::Uuid;
 
@@ -41,16 +40,16 @@ pub(crate) async fn show(State(state): App) -> Result<Json<Databases>> {
     }))
 }
 
-pub(crate) async fn create(State(state): App) -> Result<(StatusCode, Json<JobStarted>)> {
+pub(crate) async fn create(State(state): App) -> Result<Json<JobStarted>> {
     let job_id = ensure(&state).await?;
-    Ok((StatusCode::ACCEPTED, Json(JobStarted { job_id })))
+    Ok(Json(JobStarted { job_id }))
 }
 
 /// Whatever is to be repaired: what should be there is made where it is missing.
-pub(crate) async fn repair(State(state): App) -> Result<(StatusCode, Json<JobStarted>)> {
+pub(crate) async fn repair(State(state): App) -> Result<Json<JobStarted>> {
     state.ready().await?;
     let job_id = ensure(&state).await?;
-    Ok((StatusCode::ACCEPTED, Json(JobStarted { job_id })))
+    Ok(Json(JobStarted { job_id }))
 }
 
 async fn ensure(state: &crate::state::AppState) -> Result<String> {
@@ -71,7 +70,7 @@ pub(crate) async fn as_job<O: ops::Operation>(
     state: &crate::state::AppState,
     kind: &'static str,
     make: impl FnOnce(String) -> O,
-) -> Result<(StatusCode, Json<JobStarted>)> {
+) -> Result<Json<JobStarted>> {
     let job_id = Uuid::now_v7().to_string();
     if let Err(error) = state.store.write(make(job_id.clone())).await {
         if error.status().is_server_error() {
@@ -86,5 +85,5 @@ pub(crate) async fn as_job<O: ops::Operation>(
             })
             .await?;
     }
-    Ok((StatusCode::ACCEPTED, Json(JobStarted { job_id })))
+    Ok(Json(JobStarted { job_id }))
 }

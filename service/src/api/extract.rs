@@ -33,36 +33,45 @@ where
     }
 }
 
-/// Parameters of the address in their order. `+` stands for itself.
-pub(crate) struct Parameters(Vec<(String, String)>);
+/// Parameters of the address in their order.
+pub(crate) struct Parameters(Vec<Parameter>);
+
+struct Parameter {
+    name: String,
+    value: String,
+    /// The value with `+` standing for itself.
+    literal: String,
+}
 
 impl Parameters {
-    /// Returns the first value of a parameter.
+    /// Returns the first value of a parameter; `+` stands for a space, as forms write it.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.iter()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value)
     }
 
-    /// Returns all values of a parameter.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    /// Returns all values of a parameter whose `+` stands for itself: lists of ids, which
+    /// existing clients paste into the address as they are.
+    pub(crate) fn all_literal<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
-            .filter(move |(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+            .filter(move |parameter| parameter.name == name)
+            .map(|parameter| parameter.literal.as_str())
     }
 
     /// Returns all parameters.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .map(|parameter| (parameter.name.as_str(), parameter.value.as_str()))
     }
 
     /// Returns the values of a list with commas, `ids=a,b`.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
-        self.all(name)
-            .flat_map(|value| value.split(','))
+        self.iter()
+            .filter(|(known, _)| *known == name)
+            .flat_map(|(_, value)| value.split(','))
             .filter(|value| !value.is_empty())
             .map(str::to_owned)
             .collect()
@@ -81,7 +90,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
             .filter(|part| !part.is_empty())
             .map(|part| {
                 let (name, value) = part.split_once('=').unwrap_or((part, ""));
-                Ok((decode(name)?, decode(value)?))
+                Ok(Parameter {
+                    name: decode(name)?,
+                    value: decode(&value.replace('+', " "))?,
+                    literal: decode(value)?,
+                })
             })
             .collect::<Result<_>>()
             .map(Self)

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use bytes::Bytes;
 use car_schema::wire::{ImportFailure, ImportStarted, ImportStatus};
 use uuid::Uuid;
@@ -20,10 +19,7 @@ use crate::store::ops::{MODEL_CHANGED, json_texts};
 /// Bodies from this size on are read on a thread of their own.
 const LARGE: usize = 64 << 10;
 
-pub(crate) async fn import(
-    State(state): App,
-    Body(body): Body,
-) -> Result<(StatusCode, Json<ImportStarted>)> {
+pub(crate) async fn import(State(state): App, Body(body): Body) -> Result<Json<ImportStarted>> {
     let snapshot = state.ready().await?;
     let id = match apply(&state, snapshot, body.clone()).await {
         // The model changed between reading and writing: read again by the new one.
@@ -33,13 +29,10 @@ pub(crate) async fn import(
         }
         other => other?,
     };
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(ImportStarted {
-            id,
-            status: "COMPLETE".into(),
-        }),
-    ))
+    Ok(Json(ImportStarted {
+        id,
+        status: "COMPLETE".into(),
+    }))
 }
 
 async fn apply(state: &AppState, snapshot: Arc<Snapshot>, body: Bytes) -> Result<String> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use car_schema::wire::JobStarted;
 use serde_json::{Map, Value};
 
@@ -114,7 +113,7 @@ pub(crate) async fn open(
     State(state): App,
     Segments(source): Segments<String>,
     parameters: Parameters,
-) -> Result<(StatusCode, Json<JobStarted>)> {
+) -> Result<Json<JobStarted>> {
     let snapshot = state.ready().await?;
     if !valid_key(&source) {
         return Err(Error::bad_request(
@@ -135,7 +134,7 @@ pub(crate) async fn open(
 pub(crate) async fn close(
     State(state): App,
     Segments(source): Segments<String>,
-) -> Result<(StatusCode, Json<JobStarted>)> {
+) -> Result<Json<JobStarted>> {
     let snapshot = state.ready().await?;
     as_job(&state, "close_session", |job| CloseSession {
         layout: Arc::clone(&snapshot.layout),

@@ -45,8 +45,8 @@ pub(crate) async fn retire(
         return state.store.write(operation).await.map(Json);
     }
     let values: Vec<String> = parameters
-        .all(Identity::ExternalId.delete_parameter())
-        .chain(parameters.all(Identity::Key.delete_parameter()))
+        .all_literal(Identity::ExternalId.delete_parameter())
+        .chain(parameters.all_literal(Identity::Key.delete_parameter()))
         .map(str::to_owned)
         .collect();
     if values.is_empty() {

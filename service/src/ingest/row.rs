@@ -121,6 +121,7 @@ impl Draft {
     }
 
     fn finish(mut self, rules: &CollectionRules) -> Result<ReadyRow, Fault> {
+        self.fill_name(rules);
         for (name, place) in &rules.required {
             if matches!(self.fields.get(*place), None | Some(Value::Null)) {
                 return Err((Some(name.clone()), "is required".into()));
@@ -166,6 +167,17 @@ impl Draft {
             untag: self.untag,
             by_external_id,
         })
+    }
+
+    /// A host name may come with its key alone, which then is the name too.
+    fn fill_name(&mut self, rules: &CollectionRules) {
+        let slot = rules
+            .stand_in
+            .filter(|_| rules.identity == Some(Identity::Key))
+            .and_then(|place| self.fields.get_mut(place));
+        if let (Some(slot @ Value::Null), Some(key)) = (slot, &self.identity) {
+            *slot = Value::text(key.as_str());
+        }
     }
 
     fn check_groups(&self, rules: &CollectionRules) -> Result<(), Fault> {

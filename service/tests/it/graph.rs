@@ -117,7 +117,7 @@ async fn a_session_begins_anew_unless_it_is_resumed(kind: Kind) {
     client
         .post("source/s/full-import-in-progress?resume=true", json!({}))
         .await
-        .expect(202);
+        .expect(200);
     let preview = client
         .get("source/s/full-import-in-progress")
         .await

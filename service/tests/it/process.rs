@@ -83,7 +83,7 @@ async fn the_first_start_makes_a_key_and_shows_it_once() {
         .client
         .request(reqwest::Method::POST, "databases")
         .basic_auth(&key, Some(&password));
-    program.client.send(request).await.expect(202);
+    program.client.send(request).await.expect(200);
     let terminated = Command::new("kill")
         .arg(program.child.id().to_string())
         .status()
@@ -178,7 +178,7 @@ async fn a_kill_loses_no_answered_import_and_halves_none() {
             .client
             .post("databases", json!({}))
             .await
-            .expect(202);
+            .expect(200);
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let mut calls = tokio::task::JoinSet::new();
         for worker in 0..4_usize {
@@ -266,7 +266,7 @@ async fn a_stop_finishes_what_runs() {
         .client
         .post("databases", json!({}))
         .await
-        .expect(202);
+        .expect(200);
     let rows: Vec<_> = (0..20_000)
         .map(|row| json!({ "external_id": row.to_string(), "name": "n" }))
         .collect();
@@ -291,7 +291,7 @@ async fn a_stop_finishes_what_runs() {
         .await
         .unwrap();
     assert_eq!(code, Some(0));
-    let answered = call.await.unwrap().is_ok_and(|status| status == 202);
+    let answered = call.await.unwrap().is_ok_and(|status| status == 200);
     let file = folder.path().join("car.db");
     let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", file.display()))
         .await
