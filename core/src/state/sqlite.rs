@@ -353,3 +353,31 @@ fn signed(number: u64) -> i64 {
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{Effect, Failure};
+
+    #[tokio::test]
+    async fn a_full_disk_is_called_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db"))
+            .await
+            .unwrap();
+        let mut connection = store.connection().await.unwrap();
+        // What the database answers when the disk is full, without filling one.
+        let error = sqlx::raw_sql("PRAGMA max_page_count = 1; CREATE TABLE filler (x);")
+            .execute(&mut *connection)
+            .await
+            .map_err(storage("written"))
+            .unwrap_err();
+        let failure = Failure::from(error);
+        assert_eq!(
+            failure.to_string(),
+            "the run state cannot be written: the disk is full"
+        );
+        assert_eq!(failure.effect(), Effect::Unknown);
+        assert!(failure.hints().any(|hint| hint.contains("`--state`")));
+    }
+}

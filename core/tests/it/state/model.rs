@@ -61,20 +61,20 @@ fn operation() -> impl Strategy<Value = Operation> {
             end: end == 0,
         });
     let call = prop_oneof![
-        4 => Just(Call::Acquire),
+        1 => Just(Call::Acquire),
         1 => Just(Call::Renew),
         1 => Just(Call::Release),
-        4 => (0..8_u8, 0..8_u8).prop_map(|(version, mode)| Call::Begin {
-            version: version / 6,
+        3 => (0..8_u8, 0..8_u8).prop_map(|(version, mode)| Call::Begin {
+            version: version / 7,
             incremental: mode == 0,
         }),
-        8 => (proptest::collection::vec(step, 0..4), -1..8_i8)
+        12 => (proptest::collection::vec(step, 0..4), -1..8_i8)
             .prop_map(|(steps, edges)| Call::Advance { steps, edges }),
         1 => (0..SCOPES.len()).prop_map(|scope| Call::Fail { scope }),
         1 => any::<bool>().prop_map(|resumable| Call::Finish { resumable }),
     ];
     prop_oneof![
-        20 => (0..PROCESSES, prop_oneof![4 => Just(0_usize), 1 => Just(1)], call)
+        20 => (prop_oneof![3 => Just(0_usize), 1 => 1..PROCESSES], prop_oneof![4 => Just(0_usize), 1 => Just(1)], call)
             .prop_map(|(process, source, call)| Operation::Call(process, source, call)),
         2 => (0..PROCESSES).prop_map(Operation::Crash),
         2 => (1..40_u64).prop_map(Operation::Pass),
@@ -430,7 +430,33 @@ impl Process {
     }
 }
 
-async fn check(operations: &[Operation]) -> Result<(), TestCaseError> {
+/// How often each kind of answer came.
+#[derive(Debug, Default)]
+struct Tally(BTreeMap<&'static str, u32>);
+
+impl Tally {
+    fn count(&mut self, answer: &Answer) {
+        let kind = match answer {
+            Answer::Done => "done",
+            Answer::Fence(1) => "first lease",
+            Answer::Fence(_) => "later lease",
+            Answer::Begun(Begun::Resumed { .. }, scopes, _) if !scopes.is_empty() => {
+                "resumed with scopes"
+            }
+            Answer::Begun(Begun::Resumed { .. }, ..) => "resumed",
+            Answer::Begun(Begun::StartedAnew { .. }, ..) => "started anew",
+            Answer::Begun(Begun::New, ..) => "begun",
+            Answer::Held(_) => "held",
+            Answer::Zombie(..) => "zombie",
+            Answer::Refused(..) => "refused",
+            Answer::Shrank => "shrank",
+            Answer::NotOpen => "not open",
+        };
+        *self.0.entry(kind).or_default() += 1;
+    }
+}
+
+async fn check(operations: &[Operation], tally: &mut Tally) -> Result<(), TestCaseError> {
     let bench = Bench::new();
     let mut model = Model::default();
     let mut processes = Vec::new();
@@ -451,9 +477,16 @@ async fn check(operations: &[Operation]) -> Result<(), TestCaseError> {
                 processes[*process] = Process::start(&bench).await;
             }
             Operation::Call(process, at, call) => {
-                if !matches!(call, Call::Acquire) && model.fences[*process][*at].is_none() {
-                    continue;
-                }
+                // What an engine does first, if it did not yet.
+                let call = match call {
+                    _ if model.fences[*process][*at].is_none() => Call::Acquire,
+                    Call::Advance { .. } if model.current[*process][*at].is_none() => Call::Begin {
+                        version: 0,
+                        incremental: false,
+                    },
+                    call => call.clone(),
+                };
+                let call = &call;
                 let before = model.current[*process][*at].map_or(0, |run| model.runs[run].edges);
                 let edges = match call {
                     Call::Advance { edges, .. } => before.checked_add_signed(i64::from(*edges)),
@@ -462,6 +495,7 @@ async fn check(operations: &[Operation]) -> Result<(), TestCaseError> {
                 let Some(edges) = edges else { continue };
                 let (expected, advances) = model.call(*process, *at, call);
                 let got = processes[*process].call(*at, call, &advances, edges).await;
+                tally.count(&expected);
                 prop_assert_eq!(got, expected, "{:?}", operation);
             }
         }
@@ -482,11 +516,18 @@ fn any_sequence_of_calls_and_crashes_does_as_the_model_says() {
         .enable_all()
         .build()
         .unwrap();
-    let sequences = proptest::collection::vec(operation(), 20..80);
+    let sequences = proptest::collection::vec(operation(), 20..120);
+    let tally = std::cell::RefCell::new(Tally::default());
     let result = runner.run(&sequences, |operations| {
-        runtime.block_on(check(&operations))
+        runtime.block_on(check(&operations, &mut tally.borrow_mut()))
     });
     if let Err(error) = result {
         panic!("{error}");
     }
+    let tally = tally.into_inner().0;
+    assert_eq!(tally.len(), 12, "every kind of answer came: {tally:?}");
+    assert!(
+        tally.values().all(|count| *count >= 10),
+        "and often: {tally:?}"
+    );
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Stdio;
 
-use car_core::state::{EdgeLog, Lease, Run, SqliteStore, StateError, StateStore, open_run};
+use car_core::Failure;
+use car_core::state::{EdgeLog, Lease, Run, RunId, SqliteStore, StateError, StateStore, open_run};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -28,7 +29,11 @@ struct Other {
 
 impl Other {
     async fn start(task: &str, folder: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::start_by(Command::new(std::env::current_exe().unwrap()), task, folder).await
+    }
+
+    async fn start_by(mut command: Command, task: &str, folder: &Path) -> Self {
+        let mut child = command
             .args([
                 "state::process::other",
                 "--exact",
@@ -92,7 +97,11 @@ fn other() {
             // Holds what it has until it is killed.
             std::io::stdin().read_line(&mut line).unwrap();
         }
-        Some(("work", folder)) => runtime.block_on(work(Path::new(folder))),
+        Some(("work", folder)) => runtime.block_on(work(Path::new(folder), "")).unwrap(),
+        Some(("fill", folder)) => {
+            let failed = runtime.block_on(work(Path::new(folder), &long()));
+            say(&Failure::from(failed.unwrap_err()).chain().join(": "));
+        }
         _ => {}
     }
 }
@@ -140,11 +149,11 @@ fn numbers(scope: usize, page: u64) -> Range<u64> {
     first..first + EDGES
 }
 
-fn text(page: u64) -> String {
+fn text(page: u64, suffix: &str) -> String {
     if page == 0 || page == PAGES {
         String::new()
     } else {
-        page.to_string()
+        format!("{page}{suffix}")
     }
 }
 
@@ -166,7 +175,7 @@ fn pages(run: &Run) -> [u64; 2] {
 }
 
 /// Reads both scopes in turn, from where they stand to their end.
-async fn work(folder: &Path) {
+async fn work(folder: &Path, suffix: &str) -> Result<(), StateError> {
     let (store, lease, run, mut log) = open(folder).await;
     let mut pages = pages(&run);
     while let Some(scope) = (0..2)
@@ -174,16 +183,38 @@ async fn work(folder: &Path) {
         .min_by_key(|scope| pages[*scope])
     {
         let at = pages[scope];
-        let len = log.append(edges(numbers(scope, at)).entries()).unwrap();
-        log.sync().await.unwrap();
-        let advance = page(SCOPES[scope], &text(at), &text(at + 1));
-        store
-            .advance(&lease, run.id, &[advance], len)
-            .await
-            .unwrap();
+        let len = log.append(edges(numbers(scope, at)).entries())?;
+        log.sync().await?;
+        let advance = page(SCOPES[scope], &text(at, suffix), &text(at + 1, suffix));
+        store.advance(&lease, run.id, &[advance], len).await?;
         pages[scope] += 1;
         say(&format!("{scope} {}", pages[scope]));
     }
+    Ok(())
+}
+
+/// Checks that what was acknowledged is there, with the edges of just the checkpointed pages.
+async fn verify(folder: &Path, acknowledged: [u64; 2], suffix: &str) -> RunId {
+    let (_store, _lease, run, log) = open(folder).await;
+    let mut expected = Vec::new();
+    for (scope, stored) in pages(&run).into_iter().enumerate() {
+        assert!(stored >= acknowledged[scope], "{stored} {acknowledged:?}");
+        for page in 0..stored {
+            expected.extend(edges(numbers(scope, page)).into_owned());
+        }
+    }
+    for scope in &run.scopes {
+        assert_eq!(scope.rows, scope.pages * 10);
+        assert_eq!(scope.complete, scope.pages == PAGES);
+        let at = text(scope.pages, suffix);
+        assert_eq!(scope.cursor.as_ref().map_or("", |cursor| &cursor.0), at);
+    }
+    // The scopes take turns, so the order of the pages is not that of the scopes.
+    let mut found = content(&log).unwrap();
+    found.sort();
+    expected.sort();
+    assert!(found == expected, "{} of {}", found.len(), expected.len());
+    run.id
 }
 
 #[tokio::test]
@@ -203,36 +234,48 @@ async fn killed_anywhere_nothing_that_was_acknowledged_is_lost_or_doubled() {
         }
         other.kill().await;
 
-        let (store, lease, run, log) = open(folder.path()).await;
-        assert_eq!(
-            *first.get_or_insert(run.id),
-            run.id,
-            "it is one run all along"
-        );
-        let stored = pages(&run);
-        let mut expected = Vec::new();
-        for (scope, stored) in stored.into_iter().enumerate() {
-            assert!(stored >= acknowledged[scope], "{stored} {acknowledged:?}");
-            for page in 0..stored {
-                expected.push(numbers(scope, page));
-            }
-        }
-        for scope in &run.scopes {
-            assert_eq!(scope.rows, scope.pages * 10);
-            assert_eq!(scope.complete, scope.pages == PAGES);
-            let at = text(scope.pages);
-            assert_eq!(scope.cursor.as_ref().map_or("", |cursor| &cursor.0), at);
-        }
-        // The scopes take turns, so the order of the pages is not that of the scopes.
-        let mut found = content(&log).unwrap();
-        let mut expected: Vec<_> = expected
-            .into_iter()
-            .flat_map(|numbers| edges(numbers).into_owned())
-            .collect();
-        found.sort();
-        expected.sort();
-        assert!(found == expected, "{} of {}", found.len(), expected.len());
-        drop((store, lease));
+        let run = verify(folder.path(), acknowledged, "").await;
+        assert_eq!(*first.get_or_insert(run), run, "it is one run all along");
     }
     assert_eq!(acknowledged, [PAGES; 2], "the last one was left in peace");
+}
+
+/// The system refuses to make any file larger than 600 blocks of 512 bytes; the log of the
+/// database meets that first.
+#[tokio::test]
+async fn when_nothing_can_be_written_any_more_the_run_says_so_and_goes_on_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 600; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap());
+    let mut other = Other::start_by(limited, "fill", folder.path()).await;
+    let mut acknowledged = [0_u64; 2];
+    let mut last = String::new();
+    while let Some(said) = other.says().await {
+        if let Some((scope @ ("0" | "1"), pages)) = said.split_once(' ') {
+            acknowledged[scope.parse::<usize>().unwrap()] = pages.parse().unwrap();
+        } else {
+            last = said;
+        }
+    }
+    assert!(
+        last.starts_with("the run state cannot be written"),
+        "{last}"
+    );
+    assert!(
+        acknowledged[0] > 0 && acknowledged[0] < PAGES,
+        "{acknowledged:?}"
+    );
+    let long = long();
+    let run = verify(folder.path(), acknowledged, &long).await;
+
+    work(folder.path(), &long).await.unwrap();
+    let same = verify(folder.path(), [PAGES; 2], &long).await;
+    assert_eq!(run, same);
+}
+
+/// What makes a cursor long.
+fn long() -> String {
+    "long cursor ".repeat(1000)
 }

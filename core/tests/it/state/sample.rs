@@ -7,7 +7,7 @@ use car_core::report::{Mode, Outcome};
 use car_core::state::{Begun, Ending, Leases, SqliteStore, Start, StateStore, open_run};
 
 use super::edge_log::{content, edges};
-use super::{Bench, SOURCE, TTL, acquire, cursor, fingerprint, holder, page, start};
+use super::{Bench, Hands, SOURCE, TTL, acquire, cursor, fingerprint, holder, page, start};
 
 fn sample(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -69,7 +69,9 @@ async fn write_the_sample() {
     let path = sample("state.db");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     assert!(!path.exists(), "a sample is never written again");
-    let store = SqliteStore::open(&path).await.unwrap();
+    // Nothing of the machine that writes it.
+    let clock = Hands::new(Some("some boot"));
+    let store = SqliteStore::open_with(&path, clock).await.unwrap();
     let lease = store.acquire(SOURCE, &holder(), TTL).await.unwrap();
     let run = store
         .begin(
