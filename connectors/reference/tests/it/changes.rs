@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 
-use crate::edit::{Edit, edits};
+use crate::edit::{Edit, edits, one_of_each};
 use crate::expected;
 use crate::support::{Pair, SOURCE, reading};
 
@@ -228,6 +228,21 @@ async fn many_changes_come_in_pages() {
         .await
         .with_code(0);
     assert!(ended.report().pages > 5, "{} pages", ended.report().pages);
+    assert_as_good_as_full(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_collection_is_followed_through_additions_changes_links_and_deletions() {
+    let pair = Pair::start(3).await;
+    pair.import().await;
+    for edits in one_of_each() {
+        for edit in &edits {
+            edit.apply(&pair.source).await;
+        }
+        let ended = pair.import().await;
+        assert_eq!(ended.report().mode, Some(Mode::Incremental));
+        pair.assert_in_step(&format!("after {edits:?}")).await;
+    }
     assert_as_good_as_full(&pair).await;
 }
 

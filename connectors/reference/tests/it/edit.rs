@@ -75,6 +75,26 @@ pub(crate) enum Edit {
     Delete(usize, u8),
 }
 
+/// One change of each kind in every collection, by kind.
+pub(crate) fn one_of_each() -> [Vec<Edit>; 5] {
+    let all = 0..SHAPES.len();
+    [
+        all.clone()
+            .map(|collection| Edit::Add(collection, 5))
+            .collect(),
+        all.clone()
+            .map(|collection| Edit::Set(collection, 1, 0))
+            .collect(),
+        all.clone()
+            .map(|collection| Edit::Set(collection, 2, 1))
+            .collect(),
+        all.clone()
+            .map(|collection| Edit::Link(collection, 0, 2))
+            .collect(),
+        all.map(|collection| Edit::Delete(collection, 1)).collect(),
+    ]
+}
+
 /// Makes up changes.
 pub(crate) fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let collection = 0..SHAPES.len();
