@@ -93,6 +93,7 @@ impl<C: Connector> Importer<C> {
     /// Carries out the run.
     pub(super) async fn import(&mut self) -> Result<Outcome, Failure> {
         self.reporter.report(&Event::Phase(self.phase));
+        check_source(&self.options.source)?;
         self.set_up_extension().await?;
         let database = self.car.prepare_database().await?;
         let source = self.car.source(&self.options.source).await?;
@@ -431,6 +432,19 @@ impl<C: Connector> Importer<C> {
     }
 }
 
+/// Fails when the name of a source is not one that a service takes.
+fn check_source(name: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_:@=;!'%-.()+,$*".contains(c);
+    // Dots alone would be steps in an address.
+    let steps = matches!(name, "." | "..");
+    if (1..=254).contains(&name.len()) && name.chars().all(allowed) && !steps {
+        return Ok(());
+    }
+    Err(Failure::new(FailureKind::InvalidParameter, "the name of the source is not allowed")
+        .with("--source", format!("{name:?}"))
+        .hint("it has 1 to 254 letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *; set it by `--source` or `CONNECTION_NAME`"))
+}
+
 fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
@@ -443,4 +457,21 @@ fn peak_memory() -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_source;
+
+    #[test]
+    fn names_of_sources_are_those_that_services_take() {
+        for name in ["a", "aws-123", "o'neil@example.com", "100%"] {
+            assert!(check_source(name).is_ok(), "{name}");
+        }
+        let long = "x".repeat(255);
+        for name in ["", ".", "..", "a/b", "a b", "ä", long.as_str()] {
+            let failure = check_source(name).unwrap_err();
+            assert_eq!(crate::exit::exit_code(failure.kind()), 2, "{name}");
+        }
+    }
 }
