@@ -145,20 +145,25 @@ async fn deletions_name_natural_keys_by_the_key_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_is_taken_away_leaves_both_ends() {
-    let pair = Pair::start(2).await;
+    let pair = Pair::start(3).await;
     pair.import().await;
+    let before = pair.graph().await;
+    assert!(before.has_edge("application_port", "2", "1"));
+    assert!(before.has_edge("asset_application", "1", "2"));
+    assert!(before.has_edge("site_asset", "1", "3"));
     pair.source
-        .change("apps", 1, &json!({ "ports": [], "assets": [2] }))
+        .change("apps", 2, &json!({ "ports": [], "assets": [2] }))
         .await;
     pair.source
-        .change("assets", 1, &json!({ "site": null }))
+        .change("assets", 3, &json!({ "site": null }))
         .await;
     pair.import().await;
     let graph = pair.graph().await;
-    assert!(!graph.has_edge("application_port", "1", "1"));
-    assert!(!graph.has_edge("asset_application", "1", "1"));
-    assert!(graph.has_edge("asset_application", "2", "1"));
-    assert!(!graph.has_edge("site_asset", "1", "1"));
+    assert!(!graph.has_edge("application_port", "2", "1"));
+    assert!(!graph.has_edge("asset_application", "1", "2"));
+    assert!(graph.has_edge("asset_application", "2", "2"));
+    assert!(!graph.has_edge("site_asset", "1", "3"));
+    assert_eq!(graph.len(), before.len() - 2);
     assert_as_good_as_full(&pair).await;
 }
 
