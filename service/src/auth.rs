@@ -1,12 +1,16 @@
-//! Who may call: keys with passwords, and tokens.
+//! Who may call, and what: keys with passwords and roles, and tokens.
 //!
 //! Passwords that the service makes have 256 random bits, so a salted SHA-256 is enough to keep
 //! them and cheap enough to check with every call. Fixed credentials from the command line are
 //! never stored.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rand::Rng;
@@ -14,6 +18,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::ops::keys;
 
 /// A key with its password.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,21 +56,99 @@ pub(crate) fn random(bytes: usize) -> String {
     URL_SAFE_NO_PAD.encode(buffer)
 }
 
+/// What a key may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Everything.
+    Admin,
+    /// Import and query, as these sources only.
+    Connector(Vec<String>),
+    /// Query.
+    Consumer,
+}
+
+impl Role {
+    /// Returns the name that is stored.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Connector(_) => "connector",
+            Self::Consumer => "consumer",
+        }
+    }
+
+    /// Reads a stored role. An unknown one may do the least.
+    pub(crate) fn from_stored(name: &str, sources: Option<&str>) -> Self {
+        match name {
+            "admin" => Self::Admin,
+            "connector" => Self::Connector(
+                sources
+                    .and_then(|text| serde_json::from_str(text).ok())
+                    .unwrap_or_default(),
+            ),
+            _ => Self::Consumer,
+        }
+    }
+
+    /// Refuses what is not this role's own source.
+    ///
+    /// # Errors
+    ///
+    /// 403 for a connector's key that names another source, and for a consumer's key.
+    pub(crate) fn check_source(&self, source: &str) -> Result<()> {
+        match self {
+            Self::Admin => Ok(()),
+            Self::Connector(sources) if sources.iter().any(|own| own == source) => Ok(()),
+            Self::Connector(_) => Err(forbidden(&format!(
+                "this key may not act for source `{source}`"
+            ))),
+            Self::Consumer => Err(forbidden("this key may only query")),
+        }
+    }
+
+    /// Refuses calls that the role may never make; those that depend on the body are checked
+    /// where it is read.
+    ///
+    /// # Errors
+    ///
+    /// 403.
+    pub(crate) fn check_call(&self, method: &Method, path: &str) -> Result<()> {
+        let call = path.strip_prefix("/api/car/").unwrap_or(path);
+        let reads = method == Method::GET || method == Method::HEAD || call == "v3/query";
+        let administers = ["v3/clearDb", "v3/DataRetentionPolicy", "metrics"]
+            .iter()
+            .any(|prefix| call.starts_with(prefix))
+            || (call.starts_with("v3/carSchema") && method == Method::DELETE);
+        match self {
+            Self::Admin => Ok(()),
+            _ if administers => Err(forbidden("this call needs the key of an admin")),
+            Self::Consumer if !reads => Err(forbidden("this key may only query")),
+            Self::Connector(_) | Self::Consumer => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn forbidden(reason: &str) -> Error {
+    Error::new(StatusCode::FORBIDDEN, "forbidden", reason)
+}
+
 /// What is kept of a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredKey {
     pub(crate) key: String,
     pub(crate) salt: String,
     pub(crate) hash: String,
+    pub(crate) role: Role,
 }
 
 impl StoredKey {
-    pub(crate) fn new(credentials: &Credentials) -> Self {
+    pub(crate) fn new(credentials: &Credentials, role: Role) -> Self {
         let salt = random(16);
         Self {
             key: credentials.key.clone(),
             hash: salted(&salt, &credentials.password),
             salt,
+            role,
         }
     }
 
@@ -85,12 +169,31 @@ fn equal(a: &str, b: &str) -> bool {
         .into()
 }
 
+/// How long a change of the stored keys may go unnoticed.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Failures from one address within [`WINDOW`] after which it has to wait.
+const FAILURES: u32 = 30;
+
+/// How long failures are remembered.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Most addresses whose failures are remembered.
+const ADDRESSES: usize = 10_000;
+
 /// All who may call.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
-    pub(crate) fixed: Vec<Credentials>,
-    pub(crate) tokens: Vec<Token>,
-    pub(crate) stored: Vec<StoredKey>,
+    fixed: Vec<Credentials>,
+    tokens: Vec<Token>,
+    stored: RwLock<Stored>,
+    failures: Mutex<HashMap<IpAddr, (u32, Instant)>>,
+}
+
+#[derive(Debug, Default)]
+struct Stored {
+    keys: Arc<Vec<StoredKey>>,
+    read: Option<Instant>,
 }
 
 /// A bearer of this may call.
@@ -104,12 +207,86 @@ impl fmt::Debug for Token {
 }
 
 impl Access {
+    pub(crate) fn new(fixed: Option<Credentials>, token: Option<String>) -> Self {
+        Self {
+            fixed: fixed.into_iter().collect(),
+            tokens: token.map(Token).into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the stored keys; they are read again when they are too old.
+    async fn stored(&self, store: &Store) -> Result<Arc<Vec<StoredKey>>> {
+        {
+            let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
+            if stored.read.is_some_and(|read| read.elapsed() < FRESH) {
+                return Ok(Arc::clone(&stored.keys));
+            }
+        }
+        let keys = {
+            let mut conn = store.read().await?;
+            Arc::new(keys::all(conn.as_mut()).await?)
+        };
+        let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
+        stored.keys = Arc::clone(&keys);
+        stored.read = Some(Instant::now());
+        Ok(keys)
+    }
+
     /// Checks the credentials of a call.
     ///
     /// # Errors
     ///
-    /// 401, the same for an unknown key and a wrong password.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<()> {
+    /// 401, the same for an unknown key and a wrong password; 429 for an address that failed
+    /// too often.
+    pub(crate) async fn check(
+        &self,
+        store: &Store,
+        headers: &HeaderMap,
+        from: Option<IpAddr>,
+    ) -> Result<Role> {
+        if let Some(from) = from {
+            self.check_failures(from)?;
+        }
+        let result = self.role(store, headers).await;
+        if let (Err(error), Some(from)) = (&result, from)
+            && error.status() == StatusCode::UNAUTHORIZED
+            && headers.contains_key(header::AUTHORIZATION)
+        {
+            self.note_failure(from);
+        }
+        result
+    }
+
+    fn check_failures(&self, from: IpAddr) -> Result<()> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        match failures.get(&from) {
+            Some((count, since)) if *count >= FAILURES && since.elapsed() < WINDOW => {
+                Err(Error::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too_many_failures",
+                    "too many calls with wrong credentials came from this address; wait a minute",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_failure(&self, from: IpAddr) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= ADDRESSES {
+            failures.retain(|_, (_, since)| since.elapsed() < WINDOW);
+        }
+        if failures.len() < ADDRESSES {
+            let (count, since) = failures.entry(from).or_insert((0, Instant::now()));
+            if since.elapsed() >= WINDOW {
+                (*count, *since) = (0, Instant::now());
+            }
+            *count = count.saturating_add(1);
+        }
+    }
+
+    async fn role(&self, store: &Store, headers: &HeaderMap) -> Result<Role> {
         let value = headers
             .get(header::AUTHORIZATION)
             .ok_or_else(|| refused("the call has no Authorization header"))?;
@@ -120,7 +297,7 @@ impl Access {
             .split_once(' ')
             .ok_or_else(|| refused("the Authorization header has one word; two are needed"))?;
         let rest = rest.trim();
-        let accepted = if scheme.eq_ignore_ascii_case("basic") {
+        let role = if scheme.eq_ignore_ascii_case("basic") {
             let text = STANDARD
                 .decode(rest)
                 .ok()
@@ -131,40 +308,44 @@ impl Access {
                     })
                 })
                 .ok_or_else(|| refused("the Authorization header is not valid base64"))?;
-            text.split_once(':')
-                .is_some_and(|(key, password)| self.accepts(key, password))
+            match text.split_once(':') {
+                Some((key, password)) => self.role_of(store, key, password).await?,
+                None => None,
+            }
         } else if scheme.eq_ignore_ascii_case("car-token") {
-            self.accepts_token(rest)
+            self.role_of_token(store, rest).await?
         } else {
             return Err(refused(
                 "the Authorization header is neither `Basic` nor `car-token`",
             ));
         };
-        if accepted {
-            Ok(())
-        } else {
-            Err(refused("key, password or token is wrong"))
-        }
+        role.ok_or_else(|| refused("key, password or token is wrong"))
     }
 
-    fn accepts(&self, key: &str, password: &str) -> bool {
+    async fn role_of(&self, store: &Store, key: &str, password: &str) -> Result<Option<Role>> {
         let fixed = self
             .fixed
             .iter()
             .any(|fixed| equal(&fixed.key, key) & equal(&fixed.password, password));
-        let stored = self
-            .stored
+        if fixed {
+            return Ok(Some(Role::Admin));
+        }
+        let stored = self.stored(store).await?;
+        Ok(stored
             .iter()
-            .any(|stored| equal(&stored.key, key) & stored.accepts(password));
-        fixed || stored
+            .find(|stored| equal(&stored.key, key) & stored.accepts(password))
+            .map(|stored| stored.role.clone()))
     }
 
     /// Takes a fixed token, or a key and its password joined by a dot.
-    fn accepts_token(&self, token: &str) -> bool {
-        self.tokens.iter().any(|known| equal(&known.0, token))
-            || token
-                .split_once('.')
-                .is_some_and(|(key, password)| self.accepts(key, password))
+    async fn role_of_token(&self, store: &Store, token: &str) -> Result<Option<Role>> {
+        if self.tokens.iter().any(|known| equal(&known.0, token)) {
+            return Ok(Some(Role::Admin));
+        }
+        match token.split_once('.') {
+            Some((key, password)) => self.role_of(store, key, password).await,
+            None => Ok(None),
+        }
     }
 }
 

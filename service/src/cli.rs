@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::admin::{Admin, Place};
 use crate::folder::StartError;
 use crate::server::{Options, Server};
 
@@ -26,6 +27,75 @@ struct Cli {
 enum Verb {
     /// Answers calls until it is stopped
     Serve(Serve),
+    /// Makes, lists and takes away API keys; the service may run meanwhile
+    Key {
+        #[command(subcommand)]
+        verb: KeyVerb,
+    },
+    /// Copies the data of a folder to a new file; the service may run meanwhile
+    Backup {
+        #[command(flatten)]
+        place: PlaceArgs,
+
+        /// File to make
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyVerb {
+    /// Makes a key and prints it with its password, once
+    Create {
+        #[command(flatten)]
+        place: PlaceArgs,
+
+        /// What the key may do: admin, connector or consumer
+        #[arg(long, value_name = "ROLE")]
+        role: String,
+
+        /// Source that a connector's key may act for; may be given several times
+        #[arg(long, value_name = "SOURCE")]
+        source: Vec<String>,
+    },
+    /// Lists the keys with their roles
+    List {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Takes a key away
+    Revoke {
+        #[command(flatten)]
+        place: PlaceArgs,
+
+        /// The key
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct PlaceArgs {
+    /// Folder with the data
+    #[arg(long, value_name = "DIR", required_unless_present = "database_url")]
+    data: Option<PathBuf>,
+
+    /// PostgreSQL server with the data
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CAR_SERVICE_DATABASE_URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+}
+
+impl PlaceArgs {
+    fn place(self) -> Place {
+        match self.database_url {
+            Some(url) => Place::Server(url),
+            None => Place::Folder(self.data.unwrap_or_default()),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -97,10 +167,66 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &error),
     };
-    let Verb::Serve(options) = cli.verb;
-    match runtime.block_on(serve(options)) {
+    let done = runtime.block_on(async {
+        match cli.verb {
+            Verb::Serve(options) => serve(options).await.map_err(Failure::from),
+            Verb::Key { verb } => key(verb).await,
+            Verb::Backup { place, to } => {
+                let admin = Admin::open(&place.place()).await?;
+                admin.backup(&to).await?;
+                admin.close().await;
+                Ok(())
+            }
+        }
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(INVALID, &error),
+        Err(error) => fail(INVALID, error.as_ref()),
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+async fn key(verb: KeyVerb) -> Result<(), Failure> {
+    let (KeyVerb::Create { place, .. } | KeyVerb::List { place } | KeyVerb::Revoke { place, .. }) =
+        &verb;
+    let place = PlaceArgs {
+        data: place.data.clone(),
+        database_url: place.database_url.clone(),
+    };
+    let admin = Admin::open(&place.place()).await?;
+    let text = match verb {
+        KeyVerb::Create { role, source, .. } => {
+            let credentials = admin.create_key(&role, source).await?;
+            format!(
+                "key: {}\npassword: {}\n",
+                credentials.key, credentials.password
+            )
+        }
+        KeyVerb::List { .. } => admin
+            .keys()
+            .await?
+            .into_iter()
+            .map(|key| format!("{}\t{}\t{}\n", key.key, key.role, key.sources.join(",")))
+            .collect(),
+        KeyVerb::Revoke { key, .. } => {
+            admin.revoke_key(&key).await?;
+            String::new()
+        }
+    };
+    admin.close().await;
+    print(&text);
+    Ok(())
+}
+
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    if stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .is_err()
+    {
+        tracing::debug!("nobody reads the standard output");
     }
 }
 
@@ -146,15 +272,7 @@ async fn serve(options: Serve) -> Result<(), StartError> {
             credentials.key, credentials.password
         ));
     }
-    let mut stdout = std::io::stdout().lock();
-    if stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .is_err()
-    {
-        tracing::debug!("nobody reads the standard output");
-    }
-    drop(stdout);
+    print(&text);
     stop.await;
     tracing::info!("stopping");
     running.shutdown().await;

@@ -7,6 +7,7 @@
 //! `store` applies many imports in one durable commit, and only then comes the answer. What
 //! leaves the graph goes to history, so every query can also be asked for an earlier time.
 
+mod admin;
 mod api;
 mod auth;
 #[cfg(feature = "cli")]
@@ -21,6 +22,7 @@ mod state;
 mod store;
 mod time;
 
+pub use admin::{Admin, KeyInfo, Place};
 pub use auth::Credentials;
 pub use error::{Error, Result};
 pub use folder::StartError;

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service as _;
 
+use crate::api::Peer;
 use crate::auth::Credentials;
 use crate::folder::StartError;
 use crate::service::Service;
@@ -197,8 +198,9 @@ async fn serve(listener: TcpListener, service: Service, mut stopping: watch::Rec
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone(), stopping.clone()));
+                Ok((stream, from)) => {
+                    let peer = Peer(from.ip());
+                    connections.spawn(connection(stream, peer, router.clone(), stopping.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -224,12 +226,18 @@ async fn serve(listener: TcpListener, service: Service, mut stopping: watch::Rec
     service.close().await;
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot switch off delays");
     }
-    let handler = service_fn(move |request: Request<Incoming>| {
+    let handler = service_fn(move |mut request: Request<Incoming>| {
         let mut router = router.clone();
+        request.extensions_mut().insert(peer);
         async move {
             let answer = router.call(request.map(Body::new)).await;
             Ok::<_, Infallible>(answer.unwrap_or_else(|never| match never {}))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::api;
-use crate::auth::{Access, Credentials, StoredKey, Token};
+use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::Error;
 use crate::folder::{Folder, StartError};
 use crate::state::AppState;
@@ -105,26 +105,18 @@ impl ServiceBuilder {
         }
         .map_err(failed)?;
         store.write(setup::Prepare).await.map_err(failed)?;
-        let mut stored = {
+        let stored = {
             let mut conn = store.read().await.map_err(failed)?;
             keys::all(conn.as_mut()).await.map_err(failed)?
         };
         let mut generated = None;
         if self.credentials.is_none() && stored.is_empty() {
             let credentials = Credentials::generate();
-            let key = StoredKey::new(&credentials);
-            store
-                .write(keys::AddKey(key.clone()))
-                .await
-                .map_err(failed)?;
-            stored.push(key);
+            let key = StoredKey::new(&credentials, Role::Admin);
+            store.write(keys::AddKey(key)).await.map_err(failed)?;
             generated = Some(credentials);
         }
-        let access = Access {
-            fixed: self.credentials.into_iter().collect(),
-            tokens: self.token.map(Token).into_iter().collect(),
-            stored,
-        };
+        let access = Access::new(self.credentials, self.token);
         let limit = self.body_limit.unwrap_or(BODY_LIMIT);
         let state = AppState::new(store, access, limit).await.map_err(failed)?;
         let snapshot = state.snapshot();

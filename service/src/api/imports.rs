@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use bytes::Bytes;
 use car_schema::wire::{ImportFailure, ImportStarted, ImportStatus};
 use uuid::Uuid;
 
 use super::App;
 use super::extract::{Body, Parameters, Segments};
+use crate::auth::Role;
 use crate::error::{Error, Result};
 use crate::ingest::{Parsed, parse};
 use crate::state::{AppState, Snapshot};
@@ -19,13 +20,17 @@ use crate::store::ops::{MODEL_CHANGED, json_texts};
 /// Bodies from this size on are read on a thread of their own.
 const LARGE: usize = 64 << 10;
 
-pub(crate) async fn import(State(state): App, Body(body): Body) -> Result<Json<ImportStarted>> {
+pub(crate) async fn import(
+    State(state): App,
+    Extension(role): Extension<Role>,
+    Body(body): Body,
+) -> Result<Json<ImportStarted>> {
     let snapshot = state.ready().await?;
-    let id = match apply(&state, snapshot, body.clone()).await {
+    let id = match apply(&state, &role, snapshot, body.clone()).await {
         // The model changed between reading and writing: read again by the new one.
         Err(error) if error.code() == MODEL_CHANGED => {
             let snapshot = state.refresh().await?;
-            apply(&state, snapshot, body).await?
+            apply(&state, &role, snapshot, body).await?
         }
         other => other?,
     };
@@ -35,7 +40,12 @@ pub(crate) async fn import(State(state): App, Body(body): Body) -> Result<Json<I
     }))
 }
 
-async fn apply(state: &AppState, snapshot: Arc<Snapshot>, body: Bytes) -> Result<String> {
+async fn apply(
+    state: &AppState,
+    role: &Role,
+    snapshot: Arc<Snapshot>,
+    body: Bytes,
+) -> Result<String> {
     let parsed = if body.len() < LARGE {
         parse(&body, &snapshot.rules)?
     } else {
@@ -49,6 +59,7 @@ async fn apply(state: &AppState, snapshot: Arc<Snapshot>, body: Bytes) -> Result
         report,
         batches,
     } = parsed;
+    role.check_source(&source.key)?;
     let id = Uuid::now_v7().to_string();
     let applied = state
         .store

@@ -88,10 +88,20 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .with_state(state)
 }
 
-async fn authorise(State(state): App, request: Request, next: Next) -> Result<Response> {
-    state.access.check(request.headers())?;
+async fn authorise(State(state): App, mut request: Request, next: Next) -> Result<Response> {
+    let from = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let role = state
+        .access
+        .check(&state.store, request.headers(), from)
+        .await?;
+    role.check_call(request.method(), request.uri().path())?;
+    request.extensions_mut().insert(role);
     Ok(next.run(request).await)
 }
+
+/// Address that a call comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) std::net::IpAddr);
 
 async fn unknown_route() -> Error {
     Error::not_found(

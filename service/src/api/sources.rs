@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use car_schema::wire::JobStarted;
 use serde_json::{Map, Value};
 
 use super::App;
 use super::databases::as_job;
 use super::extract::{JsonBody, Parameters, Segments};
+use crate::auth::Role;
 use crate::error::{Error, Result};
 use crate::ingest::valid_key;
 use crate::state::AppState;
@@ -30,18 +31,23 @@ pub(crate) async fn show_by_key(State(state): App, parameters: Parameters) -> Re
 
 pub(crate) async fn patch(
     State(state): App,
+    Extension(role): Extension<Role>,
     Segments(source): Segments<String>,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> Result<Json<Value>> {
+    role.check_source(&source)?;
     change(&state, source, body).await
 }
 
 pub(crate) async fn patch_by_key(
     State(state): App,
+    Extension(role): Extension<Role>,
     parameters: Parameters,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> Result<Json<Value>> {
-    change(&state, key(&parameters)?, body).await
+    let source = key(&parameters)?;
+    role.check_source(&source)?;
+    change(&state, source, body).await
 }
 
 fn key(parameters: &Parameters) -> Result<String> {
@@ -111,9 +117,11 @@ pub(crate) async fn session(
 /// Opens a session. One that is open begins anew, unless `resume=true` asks to go on with it.
 pub(crate) async fn open(
     State(state): App,
+    Extension(role): Extension<Role>,
     Segments(source): Segments<String>,
     parameters: Parameters,
 ) -> Result<Json<JobStarted>> {
+    role.check_source(&source)?;
     let snapshot = state.ready().await?;
     if !valid_key(&source) {
         return Err(Error::bad_request(
@@ -133,8 +141,10 @@ pub(crate) async fn open(
 
 pub(crate) async fn close(
     State(state): App,
+    Extension(role): Extension<Role>,
     Segments(source): Segments<String>,
 ) -> Result<Json<JobStarted>> {
+    role.check_source(&source)?;
     let snapshot = state.ready().await?;
     as_job(&state, "close_session", |job| CloseSession {
         layout: Arc::clone(&snapshot.layout),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use car_schema::Identity;
 use serde_json::{Map, Value, json};
 
 use super::App;
 use super::extract::{JsonBody, Parameters, Segments};
+use crate::auth::{Role, forbidden};
 use crate::error::{Error, Result};
 use crate::store::ops::patch::PatchRows;
 use crate::store::ops::retire::RetireVertices;
@@ -29,9 +30,11 @@ fn unknown(collection: &str) -> Error {
 /// A value that is an identity as it stands is taken whole; any other is a list with commas.
 pub(crate) async fn retire(
     State(state): App,
+    Extension(role): Extension<Role>,
     Segments((source, collection)): Segments<(String, String)>,
     parameters: Parameters,
 ) -> Result<Json<BTreeMap<String, u64>>> {
+    role.check_source(&source)?;
     let snapshot = state.ready().await?;
     if let (Some(from), Some(to)) = (parameters.get("from"), parameters.get("to")) {
         let operation = RetireEdge {
@@ -68,10 +71,17 @@ pub(crate) async fn retire(
 /// Changes fields of a vertex (`external_id=`) or an edge (`source=&from=&to=`).
 pub(crate) async fn patch(
     State(state): App,
+    Extension(role): Extension<Role>,
     Segments(collection): Segments<String>,
     parameters: Parameters,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> Result<Json<Value>> {
+    // Without a source the change is for those of all sources.
+    match (&role, parameters.get("source")) {
+        (Role::Admin, _) => {}
+        (_, Some(source)) => role.check_source(source)?,
+        (_, None) => return Err(forbidden("name your own source with `source=`")),
+    }
     let snapshot = state.ready().await?;
     let table = snapshot
         .layout

@@ -9,6 +9,7 @@ use async_graphql::dynamic::{
 };
 
 use super::sql::GqlResult;
+use crate::auth::Role;
 use crate::state::AppState;
 use crate::store::ops::tags::ChangeTags;
 
@@ -66,6 +67,9 @@ pub(crate) fn fields(vertex: &str) -> (Field, Field) {
 
 async fn change(ctx: &ResolverContext<'_>, collection: String, add: bool) -> GqlResult<u64> {
     let state = ctx.data::<Arc<AppState>>()?;
+    if !matches!(ctx.data::<Role>(), Ok(Role::Admin)) {
+        return Err(Error::new("this key may not change tags"));
+    }
     let mut tags = Vec::new();
     let objects = ctx.args.try_get("objects")?;
     match objects.list() {

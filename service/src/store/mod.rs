@@ -66,6 +66,17 @@ impl Store {
         }
     }
 
+    /// Copies the data to a new file, readable by its owner only.
+    pub(crate) async fn backup(&self, to: &str) -> Result<()> {
+        match self {
+            Self::Sqlite(store) => store.backup(to).await,
+            Self::Postgres(_) => Err(Error::bad_request(
+                "not_a_folder",
+                "a PostgreSQL server has its own backup: use pg_dump",
+            )),
+        }
+    }
+
     /// Waits for the writes under way, then closes.
     pub(crate) async fn close(&self) {
         match self {

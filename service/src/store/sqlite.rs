@@ -1,5 +1,6 @@
 //! SQLite: one writer that gathers what waits into one durable commit, and many readers.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -96,6 +97,23 @@ impl SqliteStore {
             .await
             .map_err(|error| Error::unavailable("read", error))?;
         Ok(SqliteReader(transaction))
+    }
+
+    /// Copies the data to a new file.
+    pub(crate) async fn backup(&self, to: &str) -> Result<()> {
+        let mut conn = self.readers.acquire().await.map_err(failed)?;
+        // The file is made first, so that nobody else can read it meanwhile.
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)
+            .map_err(|error| {
+                Error::bad_request("file_not_written", format!("cannot make {to}: {error}"))
+            })?;
+        execute(&mut conn, "PRAGMA query_only = off".into(), Vec::new()).await?;
+        execute(&mut conn, "VACUUM INTO $1".into(), vec![to.into()]).await?;
+        Ok(())
     }
 
     /// Waits until all writes handed over are done, then closes the file.

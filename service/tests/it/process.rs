@@ -303,3 +303,203 @@ async fn a_stop_finishes_what_runs() {
     // Either the call was under way and was finished, or it never arrived.
     assert_eq!(count, if answered { 20_000 } else { 0 });
 }
+
+/// Runs the program to its end and returns what it printed.
+fn run(arguments: &[&str], data: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_car-service"))
+        .env_clear()
+        .args(arguments)
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn keys_have_roles_and_are_taken_away() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut program = start(with_key(folder.path()), 0);
+    program
+        .client
+        .post("databases", json!({}))
+        .await
+        .expect(200);
+    program
+        .client
+        .import(
+            "other",
+            json!({ "asset": [{ "external_id": "a", "name": "a" }] }),
+        )
+        .await;
+    let make = |arguments: &[&str]| {
+        let text = run(arguments, folder.path());
+        let mut lines = text.lines();
+        let key = lines
+            .next()
+            .unwrap()
+            .strip_prefix("key: ")
+            .unwrap()
+            .to_owned();
+        let password = lines
+            .next()
+            .unwrap()
+            .strip_prefix("password: ")
+            .unwrap()
+            .to_owned();
+        (key, password)
+    };
+    let connector = make(&["key", "create", "--role", "connector", "--source", "mine"]);
+    let consumer = make(&["key", "create", "--role", "consumer"]);
+    let admin = make(&["key", "create", "--role", "admin"]);
+    let client = program.client.clone();
+    let call = async |(key, password): &(String, String),
+                      method: &str,
+                      path: &str,
+                      body: serde_json::Value| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = client
+            .request(method, path)
+            .basic_auth(key, Some(password))
+            .json(&body);
+        client.send(request).await
+    };
+    let none = json!({});
+    let query = json!({ "query": "{ asset { name } }" });
+    let tag = json!({ "query": "mutation { insert_tag_asset(objects: {id: \"other/a\", tag: \"t\"}) { affected_rows } }" });
+    let cases = [
+        (
+            "POST",
+            "imports",
+            envelope("mine", json!({})),
+            [200, 403, 200],
+        ),
+        (
+            "POST",
+            "imports",
+            envelope("other", json!({})),
+            [403, 403, 200],
+        ),
+        (
+            "POST",
+            "source/mine/full-import-in-progress",
+            none.clone(),
+            [200, 403, 200],
+        ),
+        (
+            "POST",
+            "source/other/full-import-in-progress",
+            none.clone(),
+            [403, 403, 200],
+        ),
+        (
+            "DELETE",
+            "source/other/full-import-in-progress",
+            none.clone(),
+            [403, 403, 200],
+        ),
+        (
+            "PATCH",
+            "source/mine",
+            json!({ "model_state_id": "1" }),
+            [200, 403, 200],
+        ),
+        (
+            "PATCH",
+            "source?key=other",
+            json!({ "model_state_id": "1" }),
+            [403, 403, 200],
+        ),
+        (
+            "DELETE",
+            "source/other/asset?external_ids=x",
+            none.clone(),
+            [403, 403, 200],
+        ),
+        (
+            "PATCH",
+            "asset?external_id=a",
+            json!({ "name": "b" }),
+            [403, 403, 404],
+        ),
+        ("POST", "v3/query", query.clone(), [200, 200, 200]),
+        ("GET", "asset", none.clone(), [200, 200, 200]),
+        ("GET", "v3/clearDbToken", none.clone(), [403, 403, 200]),
+        ("DELETE", "v3/carSchema/x", none.clone(), [403, 403, 404]),
+    ];
+    for (method, path, body, statuses) in cases {
+        for (key, status) in [&connector, &consumer, &admin].into_iter().zip(statuses) {
+            let answer = call(key, method, path, body.clone()).await;
+            assert_eq!(
+                answer.status.as_u16(),
+                status,
+                "{method} {path}: {}",
+                answer.body
+            );
+        }
+    }
+    for key in [&connector, &consumer] {
+        let answer = call(key, "POST", "v3/query", tag.clone()).await.expect(200);
+        assert!(
+            answer["errors"][0]["message"]
+                .as_str()
+                .unwrap()
+                .contains("may not")
+        );
+    }
+    let list = run(&["key", "list"], folder.path());
+    assert!(
+        list.contains(&format!("{}\tconnector\tmine", connector.0)),
+        "{list}"
+    );
+    run(&["key", "revoke", &consumer.0], folder.path());
+    assert!(!run(&["key", "list"], folder.path()).contains(&consumer.0));
+
+    let copy = folder.path().join("copy.db");
+    run(&["backup", "--to", copy.to_str().unwrap()], folder.path());
+    assert_eq!(
+        std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    // A revoked key is refused at once after a start, and within seconds without one.
+    let mut program = start(with_key(folder.path()), 0);
+    let request = program
+        .client
+        .request(reqwest::Method::GET, "asset")
+        .basic_auth(&consumer.0, Some(&consumer.1));
+    assert_eq!(program.client.send(request).await.code(401), "unauthorized");
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+
+    let restored = tempfile::TempDir::new().unwrap();
+    std::fs::copy(&copy, restored.path().join("car.db")).unwrap();
+    let mut program = start(with_key(restored.path()), 0);
+    assert_eq!(program.client.ids("asset").await, Vec::<String>::new());
+    program.client.get("source/other").await.expect(200);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_has_to_wait() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut program = start(with_key(folder.path()), 0);
+    let mut last = 0;
+    for _ in 0..40 {
+        let request = program
+            .client
+            .request(reqwest::Method::GET, "asset")
+            .basic_auth(KEY, Some("guess"));
+        last = program.client.send(request).await.status.as_u16();
+    }
+    assert_eq!(last, 429);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+}

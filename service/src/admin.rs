@@ -1,0 +1,189 @@
+//! What an operator does beside a running service: keys and backups.
+
+use std::path::{Path, PathBuf};
+
+use crate::auth::{Credentials, Role, StoredKey};
+use crate::error::{Error, Result};
+use crate::folder::StartError;
+use crate::ingest::valid_key;
+use crate::store::Store;
+use crate::store::ops::{keys, setup};
+
+/// A store that is opened beside the service, which may run meanwhile.
+#[derive(Debug)]
+pub struct Admin {
+    store: Store,
+}
+
+/// Where the graph is kept.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Place {
+    /// In a data folder.
+    Folder(PathBuf),
+    /// On a PostgreSQL server.
+    Server(String),
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(path) => f.debug_tuple("Folder").field(path).finish(),
+            // The address may hold a password.
+            Self::Server(_) => f.debug_tuple("Server").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// A key as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// The key.
+    pub key: String,
+    /// `admin`, `connector` or `consumer`.
+    pub role: &'static str,
+    /// Sources that a connector's key may act for.
+    pub sources: Vec<String>,
+}
+
+impl Admin {
+    /// Opens the store of a service.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it cannot be opened.
+    pub async fn open(place: &Place) -> Result<Self, StartError> {
+        let (store, name) = match place {
+            Place::Folder(folder) => {
+                let file = folder.join("car.db");
+                if !file.is_file() {
+                    return Err(StartError::Folder {
+                        path: folder.clone(),
+                        source: std::io::Error::new(
+                            std::io::ErrorKind::NotFound,
+                            "there is no car.db in it; start the service first",
+                        ),
+                    });
+                }
+                (Store::sqlite(&file).await, folder.display().to_string())
+            }
+            Place::Server(url) => (
+                Store::postgres(url).await,
+                "the server named by --database-url".to_owned(),
+            ),
+        };
+        let failed = |source| StartError::Database {
+            place: name.clone(),
+            source,
+        };
+        let store = store.map_err(failed)?;
+        store.write(setup::Prepare).await.map_err(failed)?;
+        Ok(Self { store })
+    }
+
+    /// Makes a key. The password is returned now and never again.
+    ///
+    /// # Errors
+    ///
+    /// When the role is unknown, a connector names no source or another role names one.
+    pub async fn create_key(&self, role: &str, sources: Vec<String>) -> Result<Credentials> {
+        let role = match (role, sources.is_empty()) {
+            ("admin", true) => Role::Admin,
+            ("consumer", true) => Role::Consumer,
+            ("connector", false) => Role::Connector(sources),
+            ("connector", true) => {
+                return Err(Error::bad_request(
+                    "missing_source",
+                    "a connector's key needs the sources it may act for; name them with --source",
+                ));
+            }
+            ("admin" | "consumer", false) => {
+                return Err(Error::bad_request(
+                    "unexpected_source",
+                    "only a connector's key has sources; leave --source out",
+                ));
+            }
+            _ => {
+                return Err(Error::bad_request(
+                    "unknown_role",
+                    "the role is admin, connector or consumer; choose with --role",
+                ));
+            }
+        };
+        if let Role::Connector(sources) = &role
+            && let Some(bad) = sources.iter().find(|source| !valid_key(source))
+        {
+            return Err(Error::bad_request(
+                "invalid_source",
+                format!("`{bad}` cannot be the name of a source; change --source"),
+            ));
+        }
+        let credentials = Credentials::generate();
+        let key = StoredKey::new(&credentials, role);
+        self.store.write(keys::AddKey(key)).await?;
+        Ok(credentials)
+    }
+
+    /// Lists all keys.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer.
+    pub async fn keys(&self) -> Result<Vec<KeyInfo>> {
+        let mut conn = self.store.read().await?;
+        Ok(keys::all(conn.as_mut())
+            .await?
+            .into_iter()
+            .map(|key| KeyInfo {
+                key: key.key,
+                role: key.role.name(),
+                sources: match key.role {
+                    Role::Connector(sources) => sources,
+                    Role::Admin | Role::Consumer => Vec::new(),
+                },
+            })
+            .collect())
+    }
+
+    /// Takes a key away; a running service follows within five seconds.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such key.
+    pub async fn revoke_key(&self, key: &str) -> Result<()> {
+        if self.store.write(keys::RevokeKey(key.to_owned())).await? {
+            return Ok(());
+        }
+        Err(Error::not_found(
+            "unknown_key",
+            format!("there is no key `{key}`; see them with `car-service key list`"),
+        ))
+    }
+
+    /// Writes a copy of the data as of now to a new file, while the service runs.
+    ///
+    /// # Errors
+    ///
+    /// When the file exists or cannot be written, or the store is not a data folder.
+    pub async fn backup(&self, to: &Path) -> Result<()> {
+        if to.exists() {
+            return Err(Error::bad_request(
+                "file_exists",
+                format!("{} exists; name a new file with --to", to.display()),
+            ));
+        }
+        let Some(text) = to.to_str() else {
+            return Err(Error::bad_request(
+                "invalid_path",
+                "--to is not valid UTF-8",
+            ));
+        };
+        self.store.backup(text).await
+    }
+
+    /// Closes the store.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+}
