@@ -16,6 +16,8 @@ mod error;
 mod folder;
 mod graphql;
 mod ingest;
+mod pages;
+mod retention;
 mod server;
 mod service;
 mod state;

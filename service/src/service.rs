@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use tokio::task::JoinHandle;
 
 use crate::api;
 use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::Error;
 use crate::folder::{Folder, StartError};
+use crate::retention;
 use crate::state::AppState;
 use crate::store::Store;
 use crate::store::ops::{keys, setup};
@@ -128,8 +130,11 @@ impl ServiceBuilder {
                 .await
                 .map_err(failed)?;
         }
+        let state = Arc::new(state);
+        let trimming = tokio::spawn(retention::run(Arc::downgrade(&state)));
         Ok(Service {
-            state: Arc::new(state),
+            state,
+            trimming,
             folder,
             generated,
         })
@@ -140,6 +145,7 @@ impl ServiceBuilder {
 #[derive(Debug)]
 pub struct Service {
     state: Arc<AppState>,
+    trimming: JoinHandle<()>,
     folder: Option<Folder>,
     generated: Option<Credentials>,
 }
@@ -167,6 +173,7 @@ impl Service {
 
     /// Waits for the writes under way and closes the database.
     pub async fn close(self) {
+        self.trimming.abort();
         self.state.store.close().await;
         drop(self.folder);
     }

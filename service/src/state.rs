@@ -9,6 +9,7 @@ use crate::auth::Access;
 use crate::error::{Error, Result};
 use crate::graphql::Engine;
 use crate::ingest::Rules;
+use crate::retention::Retention;
 use crate::store::ops::{self, schema};
 use crate::store::{Layout, Store};
 
@@ -97,6 +98,8 @@ pub(crate) struct AppState {
     pub(crate) body_limit: usize,
     /// The token for wiping the tenant.
     pub(crate) clear_token: ClearToken,
+    /// The worker that trims history.
+    pub(crate) retention: Arc<Retention>,
     snapshot: RwLock<Arc<Snapshot>>,
     /// Held while the model is changed, so that changes come one after the other.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -110,6 +113,7 @@ impl AppState {
             access,
             body_limit,
             clear_token: ClearToken::default(),
+            retention: Arc::default(),
             snapshot: RwLock::new(Arc::new(snapshot)),
             changing: tokio::sync::Mutex::new(()),
         })

@@ -6,6 +6,7 @@ mod health;
 mod imports;
 mod jobs;
 mod query;
+mod retention;
 mod schema;
 mod sources;
 mod tenant;
@@ -66,6 +67,10 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/importSchema", get(schema::import_schema))
         .route("/extensionSchema", get(schema::extension_schema))
         .route("/query", post(query::post))
+        .route(
+            "/DataRetentionPolicy",
+            get(retention::show).post(retention::set),
+        )
         .route("/clearDbToken", get(tenant::clear_token))
         .route("/clearDb", post(tenant::clear))
         .route("/clearDb/", post(tenant::clear))

@@ -468,6 +468,83 @@ async fn a_query_sees_the_graph_as_it_was(kind: Kind) {
     assert_eq!(client.send(request).await.code(400), "invalid_timepoint");
 }
 
+async fn history_is_erased_when_it_is_over_its_limit(kind: Kind) {
+    let harness = Harness::ready(kind).await;
+    let client = &harness.client;
+    for name in ["one", "two", "three"] {
+        let row = json!({ "external_id": "a", "name": name, "tag": [name] });
+        client.import("s", json!({ "asset": [row] })).await;
+    }
+    assert_eq!(
+        client
+            .post(
+                "v3/DataRetentionPolicy",
+                json!({ "policy_name": "x", "policy_value": 1 })
+            )
+            .await
+            .code(400),
+        "unknown_policy"
+    );
+    assert_eq!(
+        client
+            .post(
+                "v3/DataRetentionPolicy",
+                json!({ "policy_name": "Time", "policy_value": -1 })
+            )
+            .await
+            .code(400),
+        "invalid_policy"
+    );
+    let before = now();
+    let at = iso(before + 5);
+    while now() < before + 10 {
+        tokio::task::yield_now().await;
+    }
+    client
+        .import(
+            "s",
+            json!({ "asset": [{ "external_id": "a", "name": "four" }] }),
+        )
+        .await;
+    let query = async || {
+        let request = client
+            .request(reqwest::Method::POST, "v3/query")
+            .basic_auth(crate::support::KEY, Some(crate::support::PASSWORD))
+            .header("x-hasura-car-timepoint", &at)
+            .json(&json!({ "query": "{ asset { name } }" }));
+        client.send(request).await.expect(200)["data"]["asset"].clone()
+    };
+    assert_eq!(query().await, json!([{ "name": "three" }]));
+    // A version that ended this very millisecond is not older than zero days.
+    let ended = now();
+    while now() <= ended {
+        tokio::task::yield_now().await;
+    }
+    let set = client
+        .post(
+            "v3/DataRetentionPolicy",
+            json!({ "policy_name": "Time", "policy_value": 0 }),
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        set["policies"],
+        json!([{ "policy_name": "Time", "policy_value": 0 }])
+    );
+    // The worker was woken; the runner's limit ends a wait that is in vain.
+    while query().await != json!([]) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.get("asset").await.expect(200)[0]["name"], "four");
+}
+
+fn now() -> i64 {
+    let time = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    i64::try_from(time.as_millis()).unwrap()
+}
+
 /// Writes a time of the year 2020 or later as ISO 8601, by counting days.
 fn iso(millis: i64) -> String {
     let (mut days, rest) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
@@ -521,4 +598,5 @@ crate::support::store_suite! {
     wrong_queries_say_what_is_wrong,
     the_schema_can_be_asked_for,
     a_query_sees_the_graph_as_it_was,
+    history_is_erased_when_it_is_over_its_limit,
 }

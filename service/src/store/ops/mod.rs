@@ -3,6 +3,7 @@
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod patch;
+pub(crate) mod retention;
 pub(crate) mod retire;
 pub(crate) mod retire_edge;
 pub(crate) mod schema;
