@@ -21,6 +21,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -36,6 +37,9 @@ const HEADER: usize = 24;
 const HEAD: usize = 12;
 /// Bytes that are gathered before they are written.
 const GATHER: usize = 1 << 20;
+/// How often a lock is tried, and the wait after each try.
+const LOCK_TRIES: u32 = 25;
+const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 const NAME: u8 = 1;
 const EDGE: u8 = 2;
@@ -104,11 +108,7 @@ impl EdgeLog {
             }
             Err(error) => return Err(failed(error)),
         };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(EdgeLogError::in_use(path)),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        lock(&file, path)?;
         let mut log = Self {
             path: path.to_owned(),
             run,
@@ -316,6 +316,31 @@ impl EdgeLog {
     pub fn read(&self) -> Result<EdgeLogReader, EdgeLogError> {
         EdgeLogReader::open(&self.path, self.run, self.len)
     }
+}
+
+impl Drop for EdgeLog {
+    fn drop(&mut self) {
+        // Closing is not enough while a process that was just started still has a copy.
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(file = %self.path.display(), %error, "the edge log stays locked");
+        }
+    }
+}
+
+/// Locks a file against other processes that write it.
+///
+/// Waits a moment: a program that a dead process was just starting still has the lock.
+fn lock(file: &File, path: &Path) -> Result<(), EdgeLogError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            Err(TryLockError::Error(error)) => {
+                return Err(EdgeLogError::io("locked", path, error));
+            }
+        }
+    }
+    Err(EdgeLogError::in_use(path))
 }
 
 fn header_of(run: RunId) -> [u8; HEADER] {

@@ -41,10 +41,14 @@ pub struct Lease {
     fence: u64,
     ttl: Duration,
     /// Locked as long as the process lives; the kernel unlocks it, however the process ends.
-    _alive: Option<File>,
+    alive: Option<File>,
 }
 
 impl Lease {
+    /// How long a lease lasts without being renewed, if nobody says otherwise: longer than a
+    /// busy disk or a suspended process keeps a healthy run from renewing.
+    pub const TTL: Duration = Duration::from_secs(30);
+
     /// Makes a lease, for those who implement [`Leases`](super::Leases).
     ///
     /// `alive` is a file whose lock shows others that the holder lives.
@@ -54,7 +58,7 @@ impl Lease {
             source,
             fence,
             ttl,
-            _alive: alive,
+            alive,
         }
     }
 
@@ -74,6 +78,17 @@ impl Lease {
     #[must_use]
     pub const fn ttl(&self) -> Duration {
         self.ttl
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Closing is not enough while a process that was just started still has a copy.
+        if let Some(file) = &self.alive
+            && let Err(error) = file.unlock()
+        {
+            tracing::debug!(source = self.source, %error, "the lock of a lease stays until the end");
+        }
     }
 }
 

@@ -22,6 +22,49 @@
 //! that stood still for longer than its lease cannot harm the run that took over. A lease is
 //! taken over when it is not renewed for its time to live, or at once when the kernel says that
 //! the holder is dead. [`Keeper`] renews it.
+//!
+//! Runs of one source that name different states do not know of each other.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use car_core::Failure;
+//! use car_core::connector::Cursor;
+//! use car_core::report::{Mode, Outcome};
+//! use car_core::state::{
+//!     Advance, Ending, Fingerprint, Holder, Keeper, Lease, Leases, SqliteStore, Start, StateStore,
+//!     To, open_run,
+//! };
+//!
+//! # async fn import(fingerprint: Fingerprint, now: u64) -> Result<(), Failure> {
+//! let store = Arc::new(SqliteStore::open(Path::new("state.db")).await?);
+//! let lease = store.acquire("my-source", &Holder::this_process(), Lease::TTL).await?;
+//! let keeper = Keeper::start(Arc::clone(&store) as _, lease);
+//! let lease = keeper.lease();
+//!
+//! let start = Start::new(Mode::Full, now, None);
+//! let (run, mut edges) = open_run(&*store, lease, &fingerprint, &start).await?;
+//! // Rows carry `run.report_key`; `run.scopes` say where to go on. For each page, once its
+//! // vertices are acknowledged:
+//! let len = edges.append([/* the edges of the page */])?;
+//! edges.sync().await?;
+//! let page = Advance {
+//!     scope: "assets".to_owned(),
+//!     from: None,
+//!     to: To::Next(Cursor("2".to_owned())),
+//!     pages: 1,
+//!     rows: 500,
+//! };
+//! store.advance(lease, run.id, &[page], len).await?;
+//! // When all scopes are through: send what `edges.read()` gives, settle, and
+//! store.finish(lease, run.id, &Ending::closed(Outcome::Complete)).await?;
+//! keeper.release().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod clock;
 mod edge_log;

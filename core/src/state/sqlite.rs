@@ -380,4 +380,24 @@ mod tests {
         assert_eq!(failure.effect(), Effect::Unknown);
         assert!(failure.hints().any(|hint| hint.contains("`--state`")));
     }
+
+    #[tokio::test]
+    async fn commits_are_synced_to_a_write_ahead_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        // The second one finds the file there.
+        for _ in 0..2 {
+            let store = SqliteStore::open(&path).await.unwrap();
+            let mut connection = store.connection().await.unwrap();
+            let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+            let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+            assert_eq!((mode.as_str(), synchronous), ("wal", 2));
+        }
+    }
 }

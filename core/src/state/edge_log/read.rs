@@ -55,35 +55,25 @@ impl EdgeLogReader {
         reason = "an entry borrows from the reader"
     )]
     pub fn next(&mut self) -> Result<Option<Entry<'_>>, EdgeLogError> {
-        loop {
+        let begin = loop {
             if self.offset >= self.len {
                 return Ok(None);
             }
             self.record()?;
             let begin = self.offset;
+            if self.record.first() == Some(&NAME) {
+                learn(&mut self.names, &self.record).map_err(|reason| self.damaged(reason))?;
+            }
             self.offset = begin
                 .saturating_add(HEAD as u64)
                 .saturating_add(self.record.len() as u64);
             if self.record.first() != Some(&NAME) {
-                // Decoded again below: a borrow that is returned must begin outside the loop.
-                self.offset = begin;
-                break;
+                break begin;
             }
-            if let Err(reason) = learn(&mut self.names, &self.record) {
-                self.offset = begin;
-                return Err(self.damaged(reason));
-            }
-        }
-        let begin = self.offset;
-        match decode(&self.names, &self.record) {
-            Ok(entry) => {
-                self.offset = begin
-                    .saturating_add(HEAD as u64)
-                    .saturating_add(self.record.len() as u64);
-                Ok(Some(entry))
-            }
-            Err(reason) => Err(EdgeLogError::damaged(&self.path, begin, reason)),
-        }
+        };
+        decode(&self.names, &self.record)
+            .map(Some)
+            .map_err(|reason| EdgeLogError::damaged(&self.path, begin, reason))
     }
 
     /// Returns the names by their index.

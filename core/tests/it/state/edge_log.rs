@@ -49,11 +49,11 @@ impl List {
 /// Edges of three collections, with a rejected vertex here and there.
 pub(super) fn edges(numbers: Range<u64>) -> List {
     let edge = |n: u64| match n % 5 {
-        4 => Owned::Vertex(n, n % 2 == 0),
+        4 => Owned::Vertex(n, n.is_multiple_of(2)),
         _ => Owned::Edge(
             ["asset_vulnerability", "ipaddress_port", "größe"][usize::try_from(n % 3).unwrap()]
                 .to_owned(),
-            [n % 2 == 0, false, true, n % 3 == 0],
+            [n.is_multiple_of(2), false, true, n.is_multiple_of(3)],
             n,
             n + 1,
             format!("{{\"n\":{n}}}").into_bytes(),

@@ -10,6 +10,11 @@ use car_core::state::{
 
 use super::{Bench, SOURCE, acquire, begin, cursor, fingerprint, page, start};
 
+/// Makes a later run different.
+type Change = fn(&mut Fingerprint, &mut Start);
+/// Spoils a file.
+type Damage = fn(&std::path::Path);
+
 fn scope(name: &str, at: &str, pages: u64) -> ScopeState {
     ScopeState {
         name: name.to_owned(),
@@ -118,7 +123,7 @@ async fn a_stale_or_doubled_advance_writes_nothing() {
 
 #[tokio::test]
 async fn a_changed_fingerprint_starts_anew_and_says_why() {
-    let changes: [(fn(&mut Fingerprint, &mut Start), &str); 7] = [
+    let changes: [(Change, &str); 7] = [
         (
             |new, _| new.version = "1.1".to_owned(),
             "the connector's version changed from `1.0` to `1.1`",
@@ -302,7 +307,7 @@ async fn the_history_is_pruned_but_keeps_the_last_full_import() {
 
 #[tokio::test]
 async fn a_run_without_its_edges_starts_anew() {
-    let damage: [(fn(&std::path::Path), &str); 3] = [
+    let damage: [(Damage, &str); 3] = [
         (|path| std::fs::remove_file(path).unwrap(), "is gone"),
         (|path| std::fs::write(path, "short").unwrap(), "shorter"),
         (

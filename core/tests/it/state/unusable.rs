@@ -5,7 +5,7 @@ use std::path::Path;
 
 use car_core::state::{Problem, SqliteStore, StateError, StateStore};
 use car_core::{Failure, FailureKind};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{ConnectOptions, Connection};
 
 use super::{Bench, acquire, begin, page};
 
@@ -97,23 +97,6 @@ async fn an_empty_file_becomes_a_state_and_all_files_are_private() {
         let metadata = std::fs::metadata(bench.folder().join(&name)).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
     }
-}
-
-#[tokio::test]
-async fn commits_are_durable() {
-    let bench = Bench::new();
-    let store = bench.store().await;
-    let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(&bench.file)
-        .connect()
-        .await
-        .unwrap();
-    let mode = sqlx::query("PRAGMA journal_mode")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(mode.get::<String, _>(0), "wal");
-    drop(store);
 }
 
 #[tokio::test]
