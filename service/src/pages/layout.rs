@@ -16,12 +16,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; 
                       frame-ancestors 'none'";
 
 /// The pages that the navigation leads to.
-const PLACES: [(&str, &str); 4] = [
-    ("/ui/", "Overview"),
-    ("/ui/risk", "Riskiest assets"),
-    ("/ui/imports", "Imports"),
-    ("/ui/query", "Query"),
-];
+const PLACES: [(&str, &str); 1] = [("/ui/", "Overview")];
 
 /// A page without its frame.
 #[derive(Debug)]

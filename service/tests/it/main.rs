@@ -8,6 +8,7 @@
 
 mod graph;
 mod oracle;
+mod pages;
 mod peer;
 mod process;
 mod protocol;
