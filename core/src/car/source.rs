@@ -36,7 +36,7 @@ impl CarClient {
     ///
     /// # Errors
     ///
-    /// As every call: see [`CarCall`].
+    /// As every call: see [`CarCall`](super::CarCall).
     pub async fn source(&self, source: &str) -> Result<SourceState, Failure> {
         let path = format!("source/{}", encode(source));
         let call = Call::new("get source", Method::Get, path).accept(&[404]);
@@ -56,7 +56,7 @@ impl CarClient {
     ///
     /// # Errors
     ///
-    /// As every call: see [`CarCall`].
+    /// As every call: see [`CarCall`](super::CarCall).
     pub async fn set_save_point(&self, source: &str, state: Option<&str>) -> Result<(), Failure> {
         let name = if state.is_some() {
             "write save point"
@@ -98,7 +98,7 @@ impl CarClient {
     ///
     /// # Errors
     ///
-    /// As every call: see [`CarCall`].
+    /// As every call: see [`CarCall`](super::CarCall).
     pub async fn preview_sweep(&self, source: &str) -> Result<SweepPreview, Failure> {
         let call = session("preview sweep", Method::Get, source);
         let answer = self.calls.call(&call).await?;
@@ -109,7 +109,7 @@ impl CarClient {
     ///
     /// # Errors
     ///
-    /// As every call: see [`CarCall`].
+    /// As every call: see [`CarCall`](super::CarCall).
     pub async fn post_import(&self, envelope: Bytes) -> Result<String, Failure> {
         let call = Call::new("post import", Method::Post, "imports").body(envelope);
         let answer = self.calls.call(&call).await?;
@@ -159,7 +159,7 @@ impl CarClient {
     ///
     /// # Errors
     ///
-    /// As every call: see [`CarCall`].
+    /// As every call: see [`CarCall`](super::CarCall).
     pub async fn delete_vertices(
         &self,
         source: &str,
@@ -182,7 +182,7 @@ impl CarClient {
     ///
     /// # Errors
     ///
-    /// As every call: see [`CarCall`].
+    /// As every call: see [`CarCall`](super::CarCall).
     pub async fn delete_edge(
         &self,
         source: &str,

@@ -78,6 +78,7 @@ async fn import<C: Connector>(
     options.memory_budget = usize::try_from(common.memory_budget.0).unwrap_or(usize::MAX);
     options.spill_folder.clone_from(&common.export_data_dir);
     options.keep_spill = common.keep_export_data_dir;
+    options.source_backoff.deadline = common.source_retry_for.0;
     options.max_rejects = common.max_rejects.0;
     options.max_deletions = common.max_deletions.0;
     options.approve_deletions = common.approve_deletions;

@@ -115,6 +115,15 @@ pub struct Common {
     #[arg(long, env = "DATASOURCE_CONNECTION_TEST", help_heading = "Import")]
     pub connection_test: bool,
 
+    /// How long a failing read of the source is tried again
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "2m",
+        help_heading = "Import"
+    )]
+    pub source_retry_for: Span,
+
     /// Share of rejected rows above which the import fails
     #[arg(
         long,

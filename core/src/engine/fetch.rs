@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connector::{Connector, Cursor, Scope};
 use crate::failure::{Failure, FailureKind};
-use crate::layer::Backoff;
+use crate::layer::{Backoff, or_cancelled};
 use crate::progress::{Event, Reporter};
 use crate::record::Records;
 
@@ -108,7 +108,10 @@ impl<C: Connector> Reader<C> {
                 .backoff
                 .retry(
                     &self.cancel,
-                    || self.connector.full_import().fetch(scope, cursor.as_ref()),
+                    || {
+                        let page = self.connector.full_import().fetch(scope, cursor.as_ref());
+                        or_cancelled(&self.cancel, page)
+                    },
                     |wait| {
                         waits.push(wait.wait);
                         self.reporter.report(&Event::Waiting {

@@ -16,6 +16,7 @@ use crate::engine::Run;
 use crate::exit;
 use crate::failure::{Failure, FailureKind};
 use crate::handler::{self, DataHandler, Header, Validator};
+use crate::layer::or_cancelled;
 use crate::progress::{Event, Reporter};
 use crate::report::{Mode, Outcome, RunReport};
 
@@ -170,7 +171,7 @@ impl<C: Connector> Importer<C> {
         Ok(())
     }
 
-    /// Records a step and enters the next phase.
+    /// Records a step and enters the next phase, unless the run was asked to stop.
     pub(super) fn step(&mut self, step: Step) -> Result<(), Failure> {
         let next = self.phase.after(step).map_err(|error| {
             Failure::new(FailureKind::General, "the engine is out of step").because(error)
@@ -178,7 +179,11 @@ impl<C: Connector> Importer<C> {
         self.note_phase_time();
         self.phase = next;
         self.reporter.report(&Event::Phase(next));
-        Ok(())
+        match next {
+            // What is settled is worth its save point, which takes one call.
+            Phase::Saving | Phase::Done => Ok(()),
+            _ => self.check_cancelled(),
+        }
     }
 
     /// Records the mode of the run.
@@ -351,11 +356,13 @@ impl<C: Connector> Importer<C> {
     pub(super) async fn ask_source<T, F>(
         &mut self,
         what: &str,
-        attempt: impl FnMut() -> F,
+        mut attempt: impl FnMut() -> F,
     ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
+        let cancel = self.cancel.clone();
+        let attempt = || or_cancelled(&cancel, attempt());
         let reporter = Arc::clone(&self.reporter);
         let (mut retries, mut waited) = (0_u64, 0_u64);
         let result = self

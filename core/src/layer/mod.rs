@@ -5,4 +5,5 @@ mod retry;
 pub mod stack;
 mod timeout;
 
+pub(crate) use retry::or_cancelled;
 pub use retry::{Backoff, Wait};

@@ -112,6 +112,20 @@ impl Backoff {
     }
 }
 
+/// Waits for an attempt, or for the end of the run, whichever comes first. For calls that change
+/// nothing: one that hangs must not hold up a run that is asked to stop.
+pub(crate) async fn or_cancelled<T>(
+    cancel: &CancellationToken,
+    attempt: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        result = attempt => result,
+        () = cancel.cancelled() => {
+            Err(Failure::new(FailureKind::Interrupted, "stopped by a signal"))
+        }
+    }
+}
+
 fn given_up(failure: Failure, attempts: u32, elapsed: Duration) -> Failure {
     if attempts == 1 {
         return failure;

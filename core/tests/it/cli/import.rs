@@ -263,9 +263,16 @@ async fn a_signal_ends_the_run_and_leaves_a_report() {
 #[tokio::test]
 async fn a_second_signal_ends_the_process_at_once() {
     for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        // A call to the service is not dropped at once, as a read of the source is.
         let (server, dir) = (service().await, tempfile::tempdir().unwrap());
+        let never = ResponseTemplate::new(200).set_delay(std::time::Duration::from_secs(600));
+        Mock::given(path("/api/car/v2/databases"))
+            .respond_with(never)
+            .with_priority(1)
+            .mount(&server)
+            .await;
         let (child, mut said) = hanging(&dir, &server);
-        until(&mut said, "waiting for the source").await;
+        until(&mut said, "entered a phase").await;
         signal(&child, name);
         until(&mut said, "stopping, as a signal asked for").await;
         signal(&child, name);
