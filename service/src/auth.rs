@@ -113,7 +113,9 @@ impl Role {
     ///
     /// 403.
     pub(crate) fn check_call(&self, method: &Method, path: &str) -> Result<()> {
-        let call = path.strip_prefix("/api/car/").unwrap_or(path);
+        let call = path
+            .strip_prefix("/api/car/")
+            .unwrap_or_else(|| path.trim_start_matches('/'));
         let reads = method == Method::GET || method == Method::HEAD || call == "v3/query";
         let administers = ["v3/clearDb", "v3/DataRetentionPolicy", "metrics"]
             .iter()

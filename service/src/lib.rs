@@ -16,6 +16,7 @@ mod error;
 mod folder;
 mod graphql;
 mod ingest;
+mod meter;
 mod pages;
 mod retention;
 mod server;

@@ -9,6 +9,7 @@ use crate::auth::Access;
 use crate::error::{Error, Result};
 use crate::graphql::Engine;
 use crate::ingest::Rules;
+use crate::meter::Meter;
 use crate::retention::Retention;
 use crate::store::ops::{self, schema};
 use crate::store::{Layout, Store};
@@ -98,6 +99,8 @@ pub(crate) struct AppState {
     pub(crate) body_limit: usize,
     /// The token for wiping the tenant.
     pub(crate) clear_token: ClearToken,
+    /// Numbers of what happened.
+    pub(crate) meter: Meter,
     /// The worker that trims history.
     pub(crate) retention: Arc<Retention>,
     snapshot: RwLock<Arc<Snapshot>>,
@@ -113,6 +116,7 @@ impl AppState {
             access,
             body_limit,
             clear_token: ClearToken::default(),
+            meter: Meter::default(),
             retention: Arc::default(),
             snapshot: RwLock::new(Arc::new(snapshot)),
             changing: tokio::sync::Mutex::new(()),

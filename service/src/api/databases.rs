@@ -70,20 +70,23 @@ pub(crate) async fn as_job<O: ops::Operation>(
     state: &crate::state::AppState,
     kind: &'static str,
     make: impl FnOnce(String) -> O,
-) -> Result<Json<JobStarted>> {
+) -> Result<(Json<JobStarted>, Option<O::Output>)> {
     let job_id = Uuid::now_v7().to_string();
-    if let Err(error) = state.store.write(make(job_id.clone())).await {
-        if error.status().is_server_error() {
-            return Err(error);
+    let done = state.store.write(make(job_id.clone())).await;
+    let output = match done {
+        Ok(output) => Some(output),
+        Err(error) if error.status().is_server_error() => return Err(error),
+        Err(error) => {
+            state
+                .store
+                .write(ops::FailJob {
+                    id: job_id.clone(),
+                    kind,
+                    error: error.message().to_owned(),
+                })
+                .await?;
+            None
         }
-        state
-            .store
-            .write(ops::FailJob {
-                id: job_id.clone(),
-                kind,
-                error: error.message().to_owned(),
-            })
-            .await?;
-    }
-    Ok(Json(JobStarted { job_id }))
+    };
+    Ok((Json(JobStarted { job_id }), output))
 }

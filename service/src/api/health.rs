@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use car_schema::wire::{Features, Health};
 use serde_json::{Value, json};
 
@@ -22,6 +24,16 @@ pub(crate) async fn health() -> Json<Health> {
         version: env!("CARGO_PKG_VERSION").into(),
         features: FEATURES,
     })
+}
+
+/// Answers in the format of Prometheus.
+pub(crate) async fn metrics(State(state): App) -> crate::Result<impl IntoResponse> {
+    let text = state
+        .meter
+        .render()
+        .map_err(|error| crate::Error::internal("write its numbers", error))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(CONTENT_TYPE, kind)], text))
 }
 
 /// Asks the store to read and to write, and says how that went.

@@ -1,6 +1,7 @@
 //! Imports: checked, applied and on disk before the answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -46,6 +47,7 @@ async fn apply(
     snapshot: Arc<Snapshot>,
     body: Bytes,
 ) -> Result<String> {
+    let begun = Instant::now();
     let parsed = if body.len() < LARGE {
         parse(&body, &snapshot.rules)?
     } else {
@@ -61,6 +63,7 @@ async fn apply(
     } = parsed;
     role.check_source(&source.key)?;
     let id = Uuid::now_v7().to_string();
+    let key = source.key.clone();
     let applied = state
         .store
         .write(Import {
@@ -72,8 +75,11 @@ async fn apply(
             batches,
         })
         .await?;
-    tracing::debug!(
+    state.meter.import(applied, begun.elapsed());
+    tracing::info!(
+        target: "audit",
         import = id,
+        source = key,
         created = applied.created,
         changed = applied.changed,
         unchanged = applied.unchanged,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -78,10 +78,12 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     let guarded = Router::new()
         .nest("/api/car/v2", v2)
         .nest("/api/car/v3", v3)
+        .route("/metrics", get(health::metrics))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
             authorise,
-        ));
+        ))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), count));
     Router::new()
         .route("/api/car/v2/health", get(health::health))
         .route("/api/car/v3/health", get(health::health))
@@ -102,6 +104,20 @@ async fn authorise(State(state): App, mut request: Request, next: Next) -> Resul
     role.check_call(request.method(), request.uri().path())?;
     request.extensions_mut().insert(role);
     Ok(next.run(request).await)
+}
+
+async fn count(State(state): App, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let call = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    let call = call.as_deref().unwrap_or("unknown");
+    state
+        .meter
+        .call(method.as_str(), call, response.status().as_u16());
+    response
 }
 
 /// Address that a call comes from.

@@ -137,6 +137,7 @@ pub(crate) async fn open(
         job,
     })
     .await
+    .map(|(started, _)| started)
 }
 
 pub(crate) async fn close(
@@ -146,11 +147,15 @@ pub(crate) async fn close(
 ) -> Result<Json<JobStarted>> {
     role.check_source(&source)?;
     let snapshot = state.ready().await?;
-    as_job(&state, "close_session", |job| CloseSession {
+    let (started, retired) = as_job(&state, "close_session", |job| CloseSession {
         layout: Arc::clone(&snapshot.layout),
         model: snapshot.version,
-        source,
+        source: source.clone(),
         job,
     })
-    .await
+    .await?;
+    let count: u64 = retired.iter().flat_map(|counts| counts.values()).sum();
+    state.meter.retired(count);
+    tracing::info!(target: "audit", source, count, "a full-import session was closed");
+    Ok(started)
 }

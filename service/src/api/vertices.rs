@@ -58,6 +58,7 @@ pub(crate) async fn retire(
             "name the vertices with `external_ids=a,b` or `keys=a,b`, an edge with `from=a&to=b`",
         ));
     }
+    let (key, vertices) = (source.clone(), collection.clone());
     let operation = RetireVertices {
         layout: Arc::clone(&snapshot.layout),
         model: snapshot.version,
@@ -65,7 +66,11 @@ pub(crate) async fn retire(
         collection,
         values,
     };
-    state.store.write(operation).await.map(Json)
+    let counts = state.store.write(operation).await?;
+    let count: u64 = counts.values().sum();
+    state.meter.retired(count);
+    tracing::info!(target: "audit", source = key, collection = vertices, count, "entities were retired");
+    Ok(Json(counts))
 }
 
 /// Changes fields of a vertex (`external_id=`) or an edge (`source=&from=&to=`).

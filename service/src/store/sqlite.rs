@@ -57,6 +57,7 @@ impl SqliteStore {
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
+            .row_buffer_size(1024)
             .pragma("cache_size", "-8000")
             .pragma("case_sensitive_like", "on")
             .with_regexp()

@@ -554,7 +554,37 @@ async fn the_tenant_is_wiped_only_with_a_fresh_token(kind: Kind) {
     assert_eq!(client.get("source/s").await.code(404), "unknown_source");
 }
 
+async fn health_and_numbers_are_real(kind: Kind) {
+    let harness = Harness::ready(kind).await;
+    let client = &harness.client;
+    client
+        .import(
+            "s",
+            json!({ "asset": [{ "external_id": "a", "name": "a" }] }),
+        )
+        .await;
+    let health = client.get("v3/health/all").await.expect(200);
+    assert_eq!(health["checks"]["store_write"]["status"], "ok");
+    let url = harness.server.url().replace("/api/car/v2", "/metrics");
+    let numbers = |password: &'static str| {
+        let request = reqwest::Client::new()
+            .get(&url)
+            .basic_auth(KEY, Some(password));
+        async move { request.send().await.unwrap() }
+    };
+    assert_eq!(numbers("wrong").await.status().as_u16(), 401);
+    let text = numbers(PASSWORD).await.text().await.unwrap();
+    for line in [
+        "car_rows_total{fate=\"created\"} 1",
+        "car_calls_total{method=\"POST\",call=\"/api/car/v2/imports\",status=\"200\"} 1",
+        "car_import_duration_seconds_count 1",
+    ] {
+        assert!(text.contains(line), "{text} lacks {line}");
+    }
+}
+
 crate::support::store_suite! {
+    health_and_numbers_are_real,
     wrong_or_missing_credentials_are_401_with_a_document,
     a_database_is_made_once_and_stays,
     an_import_is_there_when_it_is_answered,

@@ -1,0 +1,105 @@
+//! Numbers for `/metrics`, one set per service.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Which call, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    method: String,
+    call: String,
+    status: u16,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Fate {
+    fate: &'static str,
+}
+
+/// The numbers.
+pub(crate) struct Meter {
+    registry: Registry,
+    calls: Family<Call, Counter>,
+    rows: Family<Fate, Counter>,
+    imports: Histogram,
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").finish_non_exhaustive()
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("car");
+        let calls = Family::default();
+        registry.register("calls", "Calls that were answered", calls.clone());
+        let rows = Family::default();
+        registry.register(
+            "rows",
+            "Rows of imports, by what became of them",
+            rows.clone(),
+        );
+        let imports = Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        registry.register_with_unit(
+            "import_duration",
+            "Time from reading an import to its commit",
+            Unit::Seconds,
+            imports.clone(),
+        );
+        Self {
+            registry,
+            calls,
+            rows,
+            imports,
+        }
+    }
+}
+
+impl Meter {
+    /// Counts an answered call; `call` is the route, not the address, so that there are few.
+    pub(crate) fn call(&self, method: &str, call: &str, status: u16) {
+        let labels = Call {
+            method: method.to_owned(),
+            call: call.to_owned(),
+            status,
+        };
+        self.calls.get_or_create(&labels).inc();
+    }
+
+    /// Counts an import.
+    pub(crate) fn import(&self, applied: crate::store::ops::import::Applied, took: Duration) {
+        self.imports.observe(took.as_secs_f64());
+        for (fate, count) in [
+            ("created", applied.created),
+            ("changed", applied.changed),
+            ("unchanged", applied.unchanged),
+        ] {
+            self.rows
+                .get_or_create(&Fate { fate })
+                .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Counts rows that were retired.
+    pub(crate) fn retired(&self, count: u64) {
+        self.rows
+            .get_or_create(&Fate { fate: "retired" })
+            .inc_by(count);
+    }
+
+    /// Writes everything in the format of Prometheus.
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
