@@ -503,3 +503,119 @@ async fn an_address_that_guesses_has_to_wait() {
     program.child.kill().unwrap();
     program.child.wait().unwrap();
 }
+
+/// Starts a service on a PostgreSQL schema.
+fn replica(url: &str, listen: &str) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_car-service"));
+    command
+        .env_clear()
+        .env("CAR_SERVICE_KEY", KEY)
+        .env("CAR_SERVICE_PASSWORD", PASSWORD)
+        .args(["serve", "--database-url", url, "--listen", listen])
+        .stdout(Stdio::piped());
+    start(command, 0)
+}
+
+/// Sends one full import of a source, page by page, to whichever replica answers.
+async fn full_import(clients: &[Client], source: &str, round: usize) {
+    let path = format!("source/{source}/full-import-in-progress");
+    let page = |number: usize| {
+        let ids: Vec<String> = (0..40)
+            .map(|row| format!("{}-{}", round % 2, number * 40 + row))
+            .collect();
+        let assets: Vec<_> = ids
+            .iter()
+            .map(|id| json!({ "external_id": id, "name": format!("round {round}") }))
+            .collect();
+        let edges: Vec<_> = ids
+            .iter()
+            .map(|id| json!({ "_from_external_id": id, "_to_external_id": "v" }))
+            .collect();
+        envelope(
+            source,
+            json!({
+                "asset": assets, "asset_vulnerability": edges,
+                "vulnerability": [{ "external_id": "v", "name": "v" }],
+            }),
+        )
+    };
+    // What was not answered is sent again, to the other replica: the protocol is idempotent.
+    let send = async |method: reqwest::Method, path: &str, body: serde_json::Value| {
+        for attempt in 0_usize.. {
+            let client = &clients[attempt % clients.len()];
+            let request = client
+                .request(method.clone(), path)
+                .basic_auth(KEY, Some(PASSWORD))
+                .json(&body);
+            match request.send().await {
+                Ok(response) if response.status().is_success() => return,
+                Ok(response) if response.status().is_server_error() => {}
+                Ok(response) => panic!("{}", response.text().await.unwrap()),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    send(reqwest::Method::POST, &path, json!({})).await;
+    for number in 0..5 {
+        send(reqwest::Method::POST, "imports", page(number)).await;
+    }
+    send(reqwest::Method::DELETE, &path, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_share_one_database_and_survive_kills() {
+    if !crate::support::available(crate::support::Kind::Postgres) {
+        return;
+    }
+    let url = crate::support::postgres_schema().await;
+    let mut steady = replica(&url, "127.0.0.1:0");
+    steady.client.post("databases", json!({})).await.expect(200);
+    // A second replica is killed and started again while four connectors import.
+    let mut shaky = replica(&url, "127.0.0.1:0");
+    let listen = shaky.client.address();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut connectors = tokio::task::JoinSet::new();
+    for number in 0..4 {
+        let clients = if number % 2 == 0 {
+            [shaky.client.clone(), steady.client.clone()]
+        } else {
+            [steady.client.clone(), shaky.client.clone()]
+        };
+        connectors.spawn(async move {
+            for round in 0..5 {
+                full_import(&clients, &format!("s{number}"), round).await;
+            }
+        });
+    }
+    let stopping = std::sync::Arc::clone(&stop);
+    let other = url.clone();
+    let killer = tokio::task::spawn_blocking(move || {
+        while !stopping.load(std::sync::atomic::Ordering::Acquire) {
+            shaky.child.kill().unwrap();
+            shaky.child.wait().unwrap();
+            shaky = replica(&other, &listen);
+        }
+        shaky.child.kill().unwrap();
+        shaky.child.wait().unwrap();
+    });
+    while let Some(done) = connectors.join_next().await {
+        done.unwrap();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Release);
+    killer.await.unwrap();
+    // Every graph is that of its last round: 200 assets of that round, each with its edge.
+    let query = r#"{ asset_aggregate { aggregate { count } } good: asset_aggregate(where: {name: {_eq: "round 4"}, external_id: {_like: "0-%"}, vulnerabilities: {}}) { aggregate { count } } asset_vulnerability_aggregate { aggregate { count } } }"#;
+    let answer = steady
+        .client
+        .post("v3/query", json!({ "query": query }))
+        .await
+        .expect(200);
+    for name in ["asset_aggregate", "good", "asset_vulnerability_aggregate"] {
+        assert_eq!(
+            answer["data"][name]["aggregate"]["count"], 800,
+            "{name}: {answer}"
+        );
+    }
+    steady.child.kill().unwrap();
+    steady.child.wait().unwrap();
+}
