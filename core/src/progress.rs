@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::engine::Phase;
+use crate::engine::phase::Phase;
 use crate::report::Mode;
 
 /// Something that happened in a run.
