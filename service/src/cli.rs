@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::admin::{Admin, Place};
 use crate::folder::StartError;
 use crate::server::{Options, Server};
+use crate::tls::TlsFiles;
 
 /// Exit code of settings that cannot work.
 const INVALID: u8 = 2;
@@ -116,6 +117,14 @@ struct Serve {
     /// Address to listen on
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8110")]
     listen: SocketAddr,
+
+    /// Certificate in PEM, with those that lead to its root; the service then speaks HTTPS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 
     /// Fixed API key; without it the first start makes one and prints it
     #[arg(
@@ -255,6 +264,9 @@ async fn serve(options: Serve) -> Result<(), StartError> {
     let mut server = Options::new(options.data.unwrap_or_default()).listen(options.listen);
     if let (Some(key), Some(password)) = (options.api_key, options.api_password) {
         server = server.credentials(key, password);
+    }
+    if let (Some(cert), Some(key)) = (options.tls_cert, options.tls_key) {
+        server = server.tls(TlsFiles { cert, key });
     }
     if let Some(url) = options.database_url {
         server = server.database_url(url);

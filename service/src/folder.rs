@@ -41,6 +41,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Certificate or key cannot be used.
+    #[error("cannot use the certificate and its key; check --tls-cert and --tls-key")]
+    Tls {
+        /// Why.
+        source: io::Error,
+    },
     /// Key or password cannot be used.
     #[error("{reason}; check --api-key and --api-password")]
     Credentials {

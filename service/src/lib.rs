@@ -24,6 +24,7 @@ mod service;
 mod state;
 mod store;
 mod time;
+mod tls;
 
 pub use admin::{Admin, KeyInfo, Place};
 pub use auth::Credentials;
@@ -31,3 +32,4 @@ pub use error::{Error, Result};
 pub use folder::StartError;
 pub use server::{Options, RunningServer, Server};
 pub use service::{Service, ServiceBuilder};
+pub use tls::TlsFiles;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,18 +15,24 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
 use crate::api::Peer;
 use crate::auth::Credentials;
 use crate::folder::StartError;
 use crate::service::Service;
+use crate::tls::{Tls, TlsFiles};
 
 /// How long a caller may take to send the head of a request.
-const HEAD: Duration = Duration::from_secs(15);
+const HEAD: Duration = Duration::from_secs(60);
+
+/// How long a caller may take to agree on a key.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long running calls may take to end after the stop was asked for.
 const GRACE: Duration = Duration::from_secs(8);
@@ -44,6 +51,8 @@ pub struct Options {
     pub token: Option<String>,
     /// Largest body of an import, in bytes.
     pub body_limit: Option<usize>,
+    /// Certificate and key; with them the server speaks HTTPS only.
+    pub tls: Option<TlsFiles>,
     /// Address of a PostgreSQL server to keep the graph on, instead of the data folder.
     pub database_url: Option<String>,
 }
@@ -69,6 +78,7 @@ impl Options {
             token: None,
             body_limit: None,
             database_url: None,
+            tls: None,
         }
     }
 
@@ -86,6 +96,13 @@ impl Options {
             key: key.into(),
             password: password.into(),
         });
+        self
+    }
+
+    /// Speaks HTTPS with a certificate.
+    #[must_use]
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
         self
     }
 
@@ -119,6 +136,7 @@ pub struct Server;
 #[derive(Debug)]
 pub struct RunningServer {
     addr: SocketAddr,
+    secure: bool,
     generated: Option<Credentials>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -138,6 +156,8 @@ impl Server {
         // First the port: a taken one is found before the database is touched.
         let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
+        let tls = options.tls.map(Tls::open).transpose()?;
+        let secure = tls.is_some();
         let mut builder = Service::builder(options.data);
         if let Some(credentials) = options.credentials {
             builder = builder.credentials(credentials.key, credentials.password);
@@ -154,9 +174,10 @@ impl Server {
         let service = builder.build().await?;
         let generated = service.generated().cloned();
         let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(serve(listener, service, stopping));
+        let task = tokio::spawn(serve(listener, tls, service, stopping));
         Ok(RunningServer {
             addr,
+            secure,
             generated,
             stop,
             task,
@@ -174,7 +195,8 @@ impl RunningServer {
     /// Returns the base address of the protocol, `http://HOST:PORT/api/car/v2`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/api/car/v2", self.addr)
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}/api/car/v2", self.addr)
     }
 
     /// Returns key and password when this start made them; only now can they be seen.
@@ -192,15 +214,29 @@ impl RunningServer {
     }
 }
 
-async fn serve(listener: TcpListener, service: Service, mut stopping: watch::Receiver<bool>) {
+async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    service: Service,
+    mut stopping: watch::Receiver<bool>,
+) {
     let router = service.router();
     let mut connections = JoinSet::new();
+    let tls = tls.map(Arc::new);
+    let watched = tls.clone();
+    let mut renewing = pin!(async move {
+        match watched {
+            Some(tls) => tls.watch().await,
+            None => std::future::pending().await,
+        }
+    });
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
                     let peer = Peer(from.ip());
-                    connections.spawn(connection(stream, peer, router.clone(), stopping.clone()));
+                    let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+                    connections.spawn(accept(stream, acceptor, peer, router.clone(), stopping.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -209,6 +245,7 @@ async fn serve(listener: TcpListener, service: Service, mut stopping: watch::Rec
                 }
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            () = &mut renewing => {}
             // An error means that the handle is gone: nobody can ask for a stop any more.
             _ = stopping.changed() => break,
         }
@@ -226,15 +263,32 @@ async fn serve(listener: TcpListener, service: Service, mut stopping: watch::Rec
     service.close().await;
 }
 
-async fn connection(
+async fn accept(
     stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
     peer: Peer,
     router: Router,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot switch off delays");
     }
+    let Some(acceptor) = acceptor else {
+        return connection(stream, peer, router, stopping).await;
+    };
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, peer, router, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a caller could not agree on TLS"),
+        Err(_) => tracing::debug!("a caller took too long to agree on TLS"),
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let handler = service_fn(move |mut request: Request<Incoming>| {
         let mut router = router.clone();
         request.extensions_mut().insert(peer);

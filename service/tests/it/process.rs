@@ -140,6 +140,9 @@ fn settings_that_cannot_work_end_with_2_and_name_the_flag() {
     colon.args(["--api-key", "a:b", "--api-password", "p"]);
     fails(colon, "--api-key");
     fails(command(Path::new("")), "--data");
+    let mut tls = command(&folder.path().join("b"));
+    tls.arg("--tls-cert").arg(&file).arg("--tls-key").arg(&file);
+    fails(tls, "--tls-cert");
 
     let data = folder.path().join("c");
     let mut running = start(with_key(&data), 0);

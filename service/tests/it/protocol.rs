@@ -583,6 +583,39 @@ async fn health_and_numbers_are_real(kind: Kind) {
     }
 }
 
+#[tokio::test]
+async fn https_is_spoken_with_a_certificate() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
+    let files = car_service::TlsFiles {
+        cert: format!("{folder}/cert.pem").into(),
+        key: format!("{folder}/key.pem").into(),
+    };
+    let harness = Harness::start(Kind::Sqlite, |options| options.tls(files)).await;
+    let root = std::fs::read(format!("{folder}/cert.pem")).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(&root).unwrap()])
+        .build()
+        .unwrap();
+    let url = format!("{}/health", harness.server.url());
+    assert!(url.starts_with("https://"));
+    assert_eq!(
+        client.get(&url).send().await.unwrap().status().as_u16(),
+        200
+    );
+    // Nothing is answered without TLS, and the server outlives the attempt.
+    assert!(
+        client
+            .get(url.replace("https", "http"))
+            .send()
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        client.get(&url).send().await.unwrap().status().as_u16(),
+        200
+    );
+}
+
 crate::support::store_suite! {
     health_and_numbers_are_real,
     wrong_or_missing_credentials_are_401_with_a_document,
