@@ -3,11 +3,16 @@
 //! Every page reads a bounded part of the graph through an index, so that it is quick at any
 //! size: lists are paged by key and counts stop early.
 
+mod browse;
+mod cursor;
+mod entity;
 mod form;
 mod format;
+mod history;
 mod html;
 mod layout;
 mod login;
+mod neighbours;
 mod overview;
 mod session;
 
@@ -49,6 +54,8 @@ pub(crate) fn router(app: Arc<AppState>) -> Router {
     });
     let guarded = Router::new()
         .route("/ui/", get(overview::page))
+        .route("/ui/browse", get(browse::page))
+        .route("/ui/entity", get(entity::page))
         .route("/ui/logout", post(login::log_out))
         .route("/ui/{*rest}", get(unknown))
         .layer(middleware::from_fn_with_state(Arc::clone(&pages), guard));
