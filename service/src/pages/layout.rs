@@ -16,7 +16,12 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; 
                       frame-ancestors 'none'";
 
 /// The pages that the navigation leads to.
-const PLACES: [(&str, &str); 1] = [("/ui/", "Overview")];
+const PLACES: [(&str, &str); 4] = [
+    ("/ui/", "Overview"),
+    ("/ui/risk", "Riskiest assets"),
+    ("/ui/imports", "Imports"),
+    ("/ui/query", "Query"),
+];
 
 /// A page without its frame.
 #[derive(Debug)]

@@ -10,10 +10,13 @@ mod form;
 mod format;
 mod history;
 mod html;
+mod imports;
 mod layout;
 mod login;
 mod neighbours;
 mod overview;
+mod query;
+mod risk;
 mod session;
 
 use std::sync::Arc;
@@ -56,6 +59,9 @@ pub(crate) fn router(app: Arc<AppState>) -> Router {
         .route("/ui/", get(overview::page))
         .route("/ui/browse", get(browse::page))
         .route("/ui/entity", get(entity::page))
+        .route("/ui/risk", get(risk::page))
+        .route("/ui/imports", get(imports::page))
+        .route("/ui/query", get(query::ask).post(query::answer))
         .route("/ui/logout", post(login::log_out))
         .route("/ui/{*rest}", get(unknown))
         .layer(middleware::from_fn_with_state(Arc::clone(&pages), guard));

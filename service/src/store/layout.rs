@@ -104,7 +104,9 @@ impl Table {
                 ty: field.ty,
                 // Edges may name a natural-key vertex by its external id.
                 indexed: field.indexed
-                    || (identity == Some(Identity::Key) && field.name == "external_id"),
+                    || (identity == Some(Identity::Key) && field.name == "external_id")
+                    // The worst ones are asked for first.
+                    || (collection.name == "vulnerability" && field.name == "base_score"),
             })
             .collect();
         Self {
@@ -184,8 +186,9 @@ impl Table {
         let (current, old) = (quote(&self.current()), quote(&self.old()));
         let mut statements = vec![
             format!(
-                "CREATE TABLE IF NOT EXISTS {current} (\"_pk\" {}, {columns}, UNIQUE ({keys}, \"_source\"))",
-                dialect.serial()
+                "CREATE TABLE IF NOT EXISTS {current} (\"_pk\" {}, {columns}, UNIQUE ({keys}, \"_source\")){}",
+                dialect.serial(),
+                dialect.storage()
             ),
             format!(
                 "CREATE TABLE IF NOT EXISTS {old} (\"_pk\" {}, {columns}, \"_t2\" {} NOT NULL)",
