@@ -16,6 +16,7 @@ const FEATURES: Features = Features {
     content_hashes: false,
     edge_deletion: true,
     sweep_preview: true,
+    keep_rows: true,
 };
 
 pub(crate) async fn health() -> Json<Health> {

@@ -5,6 +5,7 @@ mod extract;
 mod health;
 mod imports;
 mod jobs;
+mod openapi;
 mod query;
 mod retention;
 mod schema;
@@ -56,6 +57,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
             "/source/{source}/full-import-in-progress",
             get(sources::session)
                 .post(sources::open)
+                .patch(sources::keep)
                 .delete(sources::close),
         )
         .route("/source/{source}/{collection}", delete(vertices::retire))
@@ -71,6 +73,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
             "/DataRetentionPolicy",
             get(retention::show).post(retention::set),
         )
+        .route("/openapi.json", get(openapi::document))
         .route("/clearDbToken", get(tenant::clear_token))
         .route("/clearDb", post(tenant::clear))
         .route("/clearDb/", post(tenant::clear))

@@ -191,6 +191,11 @@ pub(crate) async fn import_schema(
 }
 
 pub(crate) async fn extension_schema() -> Json<serde_json::Value> {
+    Json(extension_document())
+}
+
+/// Returns the JSON schema of extensions.
+pub(crate) fn extension_document() -> serde_json::Value {
     let types = [
         "text",
         "numeric",
@@ -248,7 +253,7 @@ pub(crate) async fn extension_schema() -> Json<serde_json::Value> {
             },
         },
     });
-    Json(serde_json::json!({
+    serde_json::json!({
         "type": "object",
         "required": ["key", "owner", "version", "schema"],
         "properties": {
@@ -278,5 +283,5 @@ pub(crate) async fn extension_schema() -> Json<serde_json::Value> {
                 },
             },
         },
-    }))
+    })
 }

@@ -1,10 +1,11 @@
 //! Sources, their save points and their full-import sessions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use car_schema::wire::JobStarted;
+use car_schema::wire::{JobStarted, KeepRows};
 use serde_json::{Map, Value};
 
 use super::App;
@@ -14,6 +15,7 @@ use crate::auth::Role;
 use crate::error::{Error, Result};
 use crate::ingest::valid_key;
 use crate::state::AppState;
+use crate::store::ops::keep::Keep;
 use crate::store::ops::session::{CloseSession, OpenSession, SessionState, preview};
 use crate::store::ops::source::{PatchSource, document};
 
@@ -158,4 +160,20 @@ pub(crate) async fn close(
     state.meter.retired(count);
     tracing::info!(target: "audit", source, count, "a full-import session was closed");
     Ok(started)
+}
+
+/// Keeps rows out of the sweep: the source has them, though they could not be reported.
+pub(crate) async fn keep(
+    State(state): App,
+    Segments(source): Segments<String>,
+    JsonBody(rows): JsonBody<KeepRows>,
+) -> Result<Json<BTreeMap<String, u64>>> {
+    let snapshot = state.ready().await?;
+    let operation = Keep {
+        layout: Arc::clone(&snapshot.layout),
+        model: snapshot.version,
+        source,
+        rows,
+    };
+    state.store.write(operation).await.map(Json)
 }

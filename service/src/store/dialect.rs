@@ -54,6 +54,24 @@ impl Dialect {
         }
     }
 
+    /// Returns the statement that makes look-ups of an import go through indexes, also while
+    /// the server's statistics are older than what was imported since.
+    pub(crate) const fn prefer_indexes(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SET LOCAL enable_seqscan = off"),
+        }
+    }
+
+    /// Returns how the table of what exists is stored: on PostgreSQL with room for rows that are
+    /// reported again, so that their indexes need not be touched.
+    pub(crate) const fn storage(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " WITH (fillfactor = 80)",
+        }
+    }
+
     /// Returns what lets others read a row but not change it until the end of the transaction.
     pub(crate) const fn for_share(self) -> &'static str {
         match self {

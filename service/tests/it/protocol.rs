@@ -584,6 +584,41 @@ async fn health_and_numbers_are_real(kind: Kind) {
 }
 
 #[tokio::test]
+async fn every_call_of_the_document_is_there() {
+    let harness = Harness::ready(Kind::Sqlite).await;
+    let client = &harness.client;
+    let document = client.get("v3/openapi.json").await.expect(200);
+    let mut count = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let path = path.replace(['{', '}'], "");
+        let path = path
+            .strip_prefix("/v2/")
+            .or(path.strip_prefix('/'))
+            .unwrap();
+        for method in methods.as_object().unwrap().keys() {
+            let verb = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let request = client
+                .request(verb, path)
+                .basic_auth(KEY, Some(PASSWORD))
+                .json(&json!({}));
+            let answer = client.send(request).await;
+            let code = answer.body["code"].as_str().unwrap_or_default().to_owned();
+            assert!(
+                !code.starts_with("unknown_call") && code != "unknown_method",
+                "{method} {path}"
+            );
+            assert!(
+                !answer.status.is_server_error(),
+                "{method} {path}: {}",
+                answer.body
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 30);
+}
+
+#[tokio::test]
 async fn https_is_spoken_with_a_certificate() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
     let files = car_service::TlsFiles {

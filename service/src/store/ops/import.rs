@@ -91,6 +91,9 @@ impl Operation for Import {
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<Applied> {
         check_state(conn, self.model).await?;
+        if let Some(sql) = conn.dialect().prefer_indexes() {
+            conn.execute(sql.into(), Vec::new()).await?;
+        }
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a time in milliseconds fits"

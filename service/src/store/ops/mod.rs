@@ -1,6 +1,7 @@
 //! The writes of the service, and the few reads that belong to them.
 
 pub(crate) mod import;
+pub(crate) mod keep;
 pub(crate) mod keys;
 pub(crate) mod patch;
 pub(crate) mod retention;

@@ -191,7 +191,7 @@ pub(crate) async fn preview(
     Ok(state)
 }
 
-fn no_session(source: &str) -> Error {
+pub(super) fn no_session(source: &str) -> Error {
     Error::new(
         axum::http::StatusCode::CONFLICT,
         "no_session",
