@@ -92,6 +92,12 @@ async fn build(pages: &Pages, query: &Fields) -> Result<Page> {
 
     let mut page = Page::new(name);
     form(&mut page.body, table, &orders, query);
+    if let (true, Some((field, _))) = (chosen.order.optional, chosen.order.columns.first()) {
+        page.body
+            .raw("<p class=\"note\">Those without <code>")
+            .text(field)
+            .raw("</code> are left out of this order.</p>");
+    }
     let shown = list.rows.len();
     if shown == 0 {
         page.body.raw("<p>Nothing was found");
@@ -185,7 +191,7 @@ fn orders(table: &Table, dialect: Dialect) -> Vec<Named> {
         for (sign, way, descending) in [("", "lowest", false), ("-", "highest", true)] {
             list.push(named(
                 &format!("{sign}{field}"),
-                format!("{field}, {way} first; only those that have it"),
+                format!("{field}, {way} first"),
                 &[(field, holds), key],
                 descending,
                 true,

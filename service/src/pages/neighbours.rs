@@ -121,7 +121,8 @@ pub(super) fn write(html: &mut Html, title: &str, groups: &[Group]) {
     for group in groups {
         html.raw("<h3>")
             .text(&group.edge)
-            .raw(if group.out { " to" } else { " from" })
+            .raw(if group.out { " to " } else { " from " })
+            .text(&group.collection)
             .raw("</h3><ul>");
         for (id, name) in &group.list {
             html.raw("<li>").link(&group.address(id), name);
@@ -215,7 +216,7 @@ fn draw(html: &mut Html, title: &str, groups: &[Group]) {
             .raw("</text>");
         *y = y.saturating_add(STEP);
     }
-    html.raw("<figure><svg role=\"group\" aria-label=\"Neighbours of ")
+    html.raw("<figure class=\"scroll\"><svg role=\"group\" aria-label=\"Neighbours of ")
         .text(title)
         .raw(", as listed below\" viewBox=\"0 0 800 ");
     number(html, height);

@@ -132,8 +132,9 @@ async fn collections(html: &mut Html, conn: &mut dyn Conn, layout: &Layout) -> R
             }
         }
     }
+    html.raw("<div class=\"pair\">");
     for (title, edges) in [("Entities", false), ("Links", true)] {
-        html.raw("<h2>").raw(title).raw("</h2>");
+        html.raw("<section><h2>").raw(title).raw("</h2>");
         html.table(title, &["Collection", "Count"]);
         let tables = layout.tables().iter().zip(&counts);
         for (table, count) in tables.filter(|(table, _)| table.is_edge() == edges) {
@@ -150,7 +151,8 @@ async fn collections(html: &mut Html, conn: &mut dyn Conn, layout: &Layout) -> R
             }
             html.raw("</td></tr>");
         }
-        html.end_table();
+        html.end_table().raw("</section>");
     }
+    html.raw("</div>");
     Ok(())
 }

@@ -504,7 +504,7 @@ async fn an_entity_shows_fields_neighbours_history_and_who_knows_it(kind: Kind) 
         .find(|link| link.contains("collection=ipaddress"))
         .unwrap();
     let html = browser.see(&of_ip).await;
-    assert!(html.contains("asset_ipaddress from"), "{html}");
+    assert!(html.contains("asset_ipaddress from asset<"), "{html}");
     assert!(html.contains("10.0.0.1 (this page)"), "{html}");
     assert!(
         html.contains("source=t&amp;id=10.0.0.1\">10.0.0.1</a>"),
