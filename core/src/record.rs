@@ -69,8 +69,9 @@ pub struct EmittedRow<'a> {
 pub struct Reject {
     /// The collection that its row would be in.
     pub collection: String,
-    /// Identity of the vertex that is missing now, so that edges to it are withheld.
-    pub key: Option<KeyHash>,
+    /// Identity of the vertex that is missing now: edges to it are withheld, and what the graph
+    /// has of it is kept.
+    pub key: Option<String>,
     /// Why it was rejected.
     pub reason: String,
     /// The source's record, or the row, as far as there is one.
@@ -144,7 +145,10 @@ impl Records {
             self.bytes.truncate(start);
             self.rejects.push(Reject {
                 collection: row.collection().to_owned(),
-                key: Some(row.key().into()),
+                key: match row.key() {
+                    RowKey::Vertex(key) => Some(key.to_owned()),
+                    RowKey::Edge { .. } => None,
+                },
                 reason: format!("cannot be written as JSON: {error}"),
                 record: Vec::new(),
             });
@@ -169,7 +173,7 @@ impl Records {
     ) {
         self.rejects.push(Reject {
             collection: collection.into(),
-            key: key.map(|key| RowKey::Vertex(key).into()),
+            key: key.map(str::to_owned),
             reason: reason.into(),
             record: record.into(),
         });

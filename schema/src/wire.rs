@@ -1,5 +1,7 @@
 //! The documents of the protocol besides the envelope, as client and service exchange them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Extension, Object};
@@ -142,7 +144,7 @@ pub struct Extensions {
 /// What a service can do beyond the old protocol, told by `GET /v3/health`.
 ///
 /// A service that does not tell has none of it; every field is then false.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Features {
     /// An envelope may name its scope, and closing a session sweeps the scopes given.
@@ -154,6 +156,8 @@ pub struct Features {
     /// `GET /v2/source/{source}/full-import-in-progress` tells what closing the session would
     /// retire, as a [`SweepPreview`].
     pub sweep_preview: bool,
+    /// `PATCH /v2/source/{source}/full-import-in-progress` takes [`KeepRows`].
+    pub keep_rows: bool,
 }
 
 /// `GET /v2/source/{source}/full-import-in-progress`.
@@ -166,7 +170,18 @@ pub struct SweepPreview {
     pub started_at: Option<i64>,
     /// How many rows closing it now would retire, by collection; none are left out.
     #[serde(default)]
-    pub would_retire: std::collections::BTreeMap<String, u64>,
+    pub would_retire: BTreeMap<String, u64>,
+}
+
+/// `PATCH /v2/source/{source}/full-import-in-progress`: rows that closing the session must not
+/// retire, because the source has them though it could not report them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeepRows {
+    /// External ids or natural keys by vertex collection; the edges at them are kept, too.
+    pub vertices: BTreeMap<String, BTreeSet<String>>,
+    /// Both ends by edge collection.
+    pub edges: BTreeMap<String, BTreeSet<(String, String)>>,
 }
 
 /// `GET /v3/health`.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use car_schema::Identity;
-use car_schema::wire::{ImportStarted, ImportStatus, SweepPreview};
+use car_schema::wire::{ImportStarted, ImportStatus, KeepRows, SweepPreview};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -103,6 +103,20 @@ impl CarClient {
         let call = session("preview sweep", Method::Get, source);
         let answer = self.calls.call(&call).await?;
         parse(&call, &answer)
+    }
+
+    /// Keeps rows out of the sweep of the open session.
+    ///
+    /// Only for services with the feature `keep_rows`.
+    ///
+    /// # Errors
+    ///
+    /// As every call: see [`CarCall`](super::CarCall).
+    pub async fn keep_rows(&self, source: &str, rows: &KeepRows) -> Result<(), Failure> {
+        let call = session("keep rows", Method::Patch, source)
+            .body(to_json(rows)?)
+            .any_body();
+        self.calls.call(&call).await.map(drop)
     }
 
     /// Posts an envelope and returns the name of the import.

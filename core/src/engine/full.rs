@@ -7,6 +7,8 @@ use super::fetch::{self, Fetched};
 use super::guard;
 use super::importer::Importer;
 use super::phase::Step;
+use car_schema::wire::Features;
+
 use crate::connector::{Connector, ModelState, Scope};
 use crate::failure::{Effect, Failure, FailureKind};
 use crate::handler::DataHandler;
@@ -39,7 +41,13 @@ impl<C: Connector> Importer<C> {
 
         self.check_complete(&scopes, failures)?;
         self.check_empty(&handler)?;
-        let retired = self.check_deletions().await?;
+        let features = match self.source_known {
+            true => self.car.features().await?,
+            // Nothing is there that could be retired.
+            false => Features::default(),
+        };
+        self.keep_rejected(&handler, features).await?;
+        let retired = self.check_deletions(features).await?;
         self.car.close_session(&self.options.source).await?;
         self.report.session_open = false;
         for (collection, rows) in retired {
@@ -244,10 +252,39 @@ impl<C: Connector> Importer<C> {
         .hint("if not, check what the credentials may see: an empty answer is often a missing permission"))
     }
 
+    /// Keeps what the graph has of rejected rows: the source has them, so they are not gone.
+    async fn keep_rejected(
+        &mut self,
+        handler: &DataHandler,
+        features: Features,
+    ) -> Result<(), Failure> {
+        let (_, rejected) = handler.rejects();
+        if rejected == 0 || !self.source_known || self.options.approve_deletions {
+            return Ok(());
+        }
+        match handler.kept() {
+            Some(rows) if features.keep_rows => {
+                self.car.keep_rows(&self.options.source, rows).await
+            }
+            _ => Err(Failure::new(
+                FailureKind::Partial,
+                format!("nothing could be retired: {rejected} of the rows were rejected"),
+            )
+            .hint("the graph may have rejected rows from earlier imports, and they are not gone from the source")
+            .hint(format!(
+                "mend the rows in `{}`, or run again with `--approve-deletions`",
+                self.options.quarantine.display()
+            ))),
+        }
+    }
+
     /// Fails when closing the session would retire too much. Returns what it would retire; nothing
     /// from a service that does not tell.
-    async fn check_deletions(&mut self) -> Result<BTreeMap<String, u64>, Failure> {
-        if !self.source_known || !self.car.features().await?.sweep_preview {
+    async fn check_deletions(
+        &mut self,
+        features: Features,
+    ) -> Result<BTreeMap<String, u64>, Failure> {
+        if !features.sweep_preview {
             return Ok(BTreeMap::new());
         }
         let preview = self.car.preview_sweep(&self.options.source).await?;

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
-use car_schema::Model;
+use car_schema::wire::KeepRows;
+use car_schema::{Model, RowKey};
 
 use super::batch::{Batch, Header, LARGEST_BATCH, OpenBatch};
 use super::deduplicate::{Repeat, Seen, collection_hash, identity};
 use super::hash::QuickMap;
+use super::kept::Kept;
 use super::quarantine::Quarantine;
 use super::spill::{Spill, SpillOptions, SpillReader};
 use super::validate::Validator;
@@ -55,6 +57,7 @@ pub struct DataHandler {
     repeated: HashMap<u64, (usize, Vec<u8>)>,
     repeated_bytes: usize,
     rejected_vertices: HashSet<u64>,
+    kept: Kept,
     quarantine: Quarantine,
     edges: Edges,
     full_edges: Vec<Batch>,
@@ -100,6 +103,7 @@ impl DataHandler {
             repeated: HashMap::new(),
             repeated_bytes: 0,
             rejected_vertices: HashSet::new(),
+            kept: Kept::default(),
             edges: Edges::Writing(Spill::new(spill)),
             full_edges: Vec::new(),
             emitted: 0,
@@ -125,7 +129,12 @@ impl DataHandler {
         for reject in records.rejects() {
             self.emitted = self.emitted.saturating_add(1);
             let index = self.collection(&reject.collection);
-            self.reject(scope, index, reject.key, &reject.reason, &reject.record)?;
+            match &reject.key {
+                Some(key) => self.kept.vertex(&reject.collection, key.clone()),
+                None => self.kept.nameless(),
+            }
+            let key = reject.key.as_deref().map(|key| RowKey::Vertex(key).into());
+            self.reject(scope, index, key, &reject.reason, &reject.record)?;
         }
         Ok(full)
     }
@@ -251,8 +260,8 @@ impl DataHandler {
     #[must_use]
     pub fn was_emitted(&self, deletion: &Deletion) -> bool {
         let key = match deletion {
-            Deletion::Vertex { key, .. } => car_schema::RowKey::Vertex(key),
-            Deletion::Edge { from, to, .. } => car_schema::RowKey::Edge { from, to },
+            Deletion::Vertex { key, .. } => RowKey::Vertex(key),
+            Deletion::Edge { from, to, .. } => RowKey::Edge { from, to },
         };
         self.seen
             .contains(identity(collection_hash(deletion.collection()), key.into()))
@@ -271,6 +280,12 @@ impl DataHandler {
     #[must_use]
     pub fn rejects(&self) -> (u64, u64) {
         (self.emitted, self.rejected)
+    }
+
+    /// Returns the names of the rejected rows, `None` when some have no name that can be told.
+    #[must_use]
+    pub fn kept(&self) -> Option<&KeepRows> {
+        self.kept.names()
     }
 
     /// Returns the bytes of edges that went to disk.
@@ -300,6 +315,7 @@ impl DataHandler {
         };
         let id = identity(collection.hash, row.key);
         if let Err(reason) = check(&self.validator, row) {
+            self.keep(row);
             return self.reject(scope, index, Some(row.key), &reason, row.json);
         }
         match self.seen.look(id, row.json) {
@@ -324,7 +340,10 @@ impl DataHandler {
     ) -> Result<(), Failure> {
         let valid = match check(&self.validator, row) {
             Ok(has) => has,
-            Err(reason) => return self.reject(scope, index, None, &reason, row.json),
+            Err(reason) => {
+                self.keep(row);
+                return self.reject(scope, index, None, &reason, row.json);
+            }
         };
         let collection = u16::try_from(index).map_err(|_| {
             Failure::new(
@@ -338,6 +357,16 @@ impl DataHandler {
                 FailureKind::General,
                 "a page came after the vertices were through",
             )),
+        }
+    }
+
+    /// Notes the name of a row that is about to be rejected.
+    fn keep(&mut self, row: EmittedRow<'_>) {
+        match self.model.get(row.collection) {
+            Some(collection) => self
+                .kept
+                .row(row.collection, collection.identity(), row.json),
+            None => self.kept.nameless(),
         }
     }
 

@@ -8,6 +8,7 @@ mod batch;
 mod data_handler;
 mod deduplicate;
 mod hash;
+mod kept;
 mod quarantine;
 mod rules;
 mod spill;

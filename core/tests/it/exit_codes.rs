@@ -1,6 +1,7 @@
 //! The table of exit codes: each kind of failure by itself, and runs that end in each code.
 
 use car_core::FailureKind;
+use car_core::engine::Options;
 use car_core::exit::{clears_saved_state, exit_code};
 use car_core::progress::Event;
 use car_core::report::{Mode, Outcome};
@@ -233,6 +234,58 @@ async fn an_empty_source_is_held_with_12_until_it_is_approved() {
     let done = approved.run(empty()).await;
     assert_eq!(done.report.exit_code, 0, "{:?}", done.failure);
     assert_eq!(car.keys("asset"), [""; 0]);
+}
+
+#[tokio::test]
+async fn rejected_rows_are_not_gone() {
+    // A service that cannot keep rows out of a sweep: nothing is swept.
+    let source = || {
+        let mut page = assets(&["1", "2"]);
+        page.reject("asset", Some("old"), "cannot be read", b"{".to_vec());
+        FullOnly::new().scope("assets", [page])
+    };
+    let car = || async {
+        let old = json!({ "external_id": "old", "name": "old" });
+        CarMock::start()
+            .await
+            .knows(SOURCE, None)
+            .holds("asset", old)
+    };
+    let (old_service, lenient) = (car().await, |options: &mut Options| {
+        options.max_rejects = 0.5
+    });
+    let done = Setup::new(&old_service).with(lenient).run(source()).await;
+    assert_eq!(done.report.exit_code, 11, "{:?}", done.failure);
+    assert!(done.report.session_open);
+    assert_eq!(
+        old_service.keys("asset"),
+        ["1", "2", "old"],
+        "the rest is delivered"
+    );
+    let chain = done.report.error.join(": ");
+    assert!(
+        chain.contains("nothing could be retired: 1 of the rows were rejected"),
+        "{chain}"
+    );
+
+    let approved = |options: &mut Options| {
+        options.max_rejects = 0.5;
+        options.approve_deletions = true;
+    };
+    let done = Setup::new(&old_service).with(approved).run(source()).await;
+    assert_eq!(done.report.exit_code, 0, "{:?}", done.failure);
+    assert_eq!(old_service.keys("asset"), ["1", "2"]);
+
+    // One that can is told which.
+    let service = car().await.features(json!({ "keep_rows": true }));
+    let done = Setup::new(&service).with(lenient).run(source()).await;
+    assert_eq!(done.report.exit_code, 0, "{:?}", done.failure);
+    let kept = service.of("keep rows");
+    assert_eq!(kept.len(), 1);
+    assert_eq!(
+        kept[0].json(),
+        json!({ "vertices": { "asset": ["old"] }, "edges": {} })
+    );
 }
 
 #[tokio::test]

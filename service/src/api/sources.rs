@@ -165,9 +165,11 @@ pub(crate) async fn close(
 /// Keeps rows out of the sweep: the source has them, though they could not be reported.
 pub(crate) async fn keep(
     State(state): App,
+    Extension(role): Extension<Role>,
     Segments(source): Segments<String>,
     JsonBody(rows): JsonBody<KeepRows>,
 ) -> Result<Json<BTreeMap<String, u64>>> {
+    role.check_source(&source)?;
     let snapshot = state.ready().await?;
     let operation = Keep {
         layout: Arc::clone(&snapshot.layout),

@@ -80,6 +80,35 @@ async fn a_bad_record_is_quarantined_and_edges_to_it_are_withheld() {
 }
 
 #[tokio::test]
+async fn a_record_that_turned_bad_keeps_what_the_graph_has_of_it() {
+    for how in ["a missing field", "a value out of range"] {
+        let source = Fake::start(Behaviour {
+            objects: inventory(),
+            ..Behaviour::default()
+        })
+        .await;
+        let service = Service::start().await;
+        let connector = import(&source, &service).args(&["--max-rejects", "0.5"]);
+        drop(connector.run().await.with_code(0));
+
+        // The hosts are gone, which is to be seen in the graph; the asset only cannot be read.
+        source.change(|behaviour| {
+            spoil(&mut behaviour.objects.get_mut("assets").unwrap()[1], how);
+            behaviour.objects.get_mut("hosts").unwrap().clear();
+        });
+        let ended = connector.run().await.with_code(0);
+        assert_eq!(ended.report().collections["asset"].rejected, 1, "{how}");
+        assert!(!ended.report().session_open, "{how}");
+        let mut left = inventory();
+        left.get_mut("hosts").unwrap().clear();
+        service
+            .graph(SOURCE)
+            .await
+            .assert_is(&expected::graph_of(&left), how);
+    }
+}
+
+#[tokio::test]
 async fn too_many_bad_records_fail_the_run_with_55() {
     let mut objects = inventory();
     for asset in objects.get_mut("assets").unwrap() {

@@ -316,6 +316,7 @@ fn name(method: &str, path: &str, body: &[u8]) -> &'static str {
         },
         ("POST", ["v2", "source", _, "full-import-in-progress"]) => "open session",
         ("GET", ["v2", "source", _, "full-import-in-progress"]) => "preview sweep",
+        ("PATCH", ["v2", "source", _, "full-import-in-progress"]) => "keep rows",
         ("DELETE", ["v2", "source", _, "full-import-in-progress"]) => "close session",
         ("GET", ["v2", "jobstatus", _]) => "get job status",
         ("POST", ["v2", "imports"]) => "post import",
@@ -487,6 +488,7 @@ impl State {
                 }
                 ok(&json!({ "job_id": self.new_id("job") }))
             }
+            "keep rows" => ok(&json!({})),
             "get job status" => ok(&json!({ "status": "COMPLETE" })),
             "post import" => {
                 self.queued.push(asked.json());
