@@ -158,6 +158,14 @@ const CALLS: &[Call] = &[
         "200",
     ),
     call(
+        "patch",
+        "/v2/source/{source}/full-import-in-progress",
+        "Keeps rows from being retired by the session",
+        &[],
+        Body::Object,
+        "200",
+    ),
+    call(
         "delete",
         "/v2/source/{source}/full-import-in-progress",
         "Closes the session and retires what it did not report",
@@ -168,8 +176,8 @@ const CALLS: &[Call] = &[
     call(
         "delete",
         "/v2/source/{source}/{collection}",
-        "Retires vertices and their edges",
-        &["external_ids", "keys"],
+        "Retires vertices and their edges, or one edge",
+        &["external_ids", "keys", "from", "to"],
         Body::None,
         "200",
     ),

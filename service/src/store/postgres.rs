@@ -47,6 +47,8 @@ impl PostgresStore {
             .statement_cache_capacity(512)
             // A write that hangs must not hold its locks for ever.
             .options([
+                // A plan made while a table was small is a bad one when it has grown.
+                ("plan_cache_mode", "force_custom_plan"),
                 ("lock_timeout", "30s"),
                 ("statement_timeout", "120s"),
                 ("idle_in_transaction_session_timeout", "120s"),

@@ -408,6 +408,12 @@ async fn keys_have_roles_and_are_taken_away() {
         ),
         (
             "PATCH",
+            "source/other/full-import-in-progress",
+            none.clone(),
+            [403, 403, 409],
+        ),
+        (
+            "PATCH",
             "source/mine",
             json!({ "model_state_id": "1" }),
             [200, 403, 200],
