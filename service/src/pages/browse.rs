@@ -12,6 +12,7 @@ use car_schema::FieldType;
 
 use super::Pages;
 use super::cursor::{Holds, Order, Place};
+use super::filter::{COMPARISONS, Filter};
 use super::form::{Fields, Query};
 use super::format::{age, value};
 use super::html::{Html, address, shorten};
@@ -20,7 +21,7 @@ use super::session::Viewer;
 use crate::error::{Error, Result};
 use crate::store::layout::FieldColumn;
 use crate::store::lookup::field_json;
-use crate::store::{Conn, Dialect, Row, Table, Value, quote};
+use crate::store::{Conn, Dialect, Row, Table, quote};
 
 /// Rows per page.
 const ROWS: usize = 50;
@@ -30,14 +31,6 @@ const WINDOW: usize = 20_000;
 
 /// Fields that a list shows.
 const COLUMNS: usize = 6;
-
-/// Ways to compare, with their names for people.
-const COMPARISONS: [(&str, &str); 4] = [
-    ("is", "is"),
-    ("contains", "contains"),
-    ("least", "is at least"),
-    ("most", "is at most"),
-];
 
 pub(super) async fn page(
     State(pages): State<Arc<Pages>>,
@@ -199,121 +192,6 @@ fn orders(table: &Table, dialect: Dialect) -> Vec<Named> {
         }
     }
     list
-}
-
-/// What a list is narrowed to.
-#[derive(Debug, Default)]
-struct Filter {
-    conditions: Vec<String>,
-    args: Vec<Value>,
-    /// Whether an index leads to the rows.
-    indexed: bool,
-}
-
-impl Filter {
-    async fn new(conn: &mut dyn Conn, table: &Table, query: &Fields) -> Result<Self> {
-        let mut filter = Self::default();
-        let field = query.get("field");
-        if !field.is_empty() && !query.get("value").is_empty() {
-            filter.compare(table, field, query.get("op"), query.get("value"))?;
-        }
-        let source = query.get("source");
-        if !source.is_empty() {
-            let found = crate::store::ops::source::find(conn, source)
-                .await?
-                .ok_or_else(|| crate::store::ops::source::unknown(source))?;
-            let place = filter.arg(Value::Int(found.pk));
-            filter.conditions.push(format!("e.\"_source\" = {place}"));
-        }
-        Ok(filter)
-    }
-
-    fn arg(&mut self, value: Value) -> String {
-        self.args.push(value);
-        format!("${}", self.args.len())
-    }
-
-    fn compare(&mut self, table: &Table, field: &str, op: &str, text: &str) -> Result<()> {
-        let text = text.trim();
-        let wrong = |what: &str| {
-            Error::bad_request(
-                "invalid_filter",
-                format!("`{field}` cannot be compared so: {what}"),
-            )
-        };
-        let (column, ty, indexed) = column(table, field).ok_or_else(|| {
-            Error::bad_request(
-                "unknown_field",
-                format!("`{}` has no field `{field}` to filter on", table.name),
-            )
-        })?;
-        let textual = !matches!(
-            ty,
-            FieldType::Number | FieldType::Integer | FieldType::Boolean
-        );
-        let sign = match op {
-            "contains" if textual => {
-                let pattern = format!("%{}%", escape_like(&text.to_ascii_lowercase()));
-                let place = self.arg(Value::Text(pattern));
-                self.conditions
-                    .push(format!("lower(e.{column}) LIKE {place} ESCAPE '\\'"));
-                return Ok(());
-            }
-            "" | "is" => "=",
-            "least" if ty != FieldType::Boolean => ">=",
-            "most" if ty != FieldType::Boolean => "<=",
-            "contains" => return Err(wrong("only text can contain something")),
-            "least" | "most" => return Err(wrong("it is yes or no")),
-            _ => return Err(wrong("there is no such comparison")),
-        };
-        let value = match ty {
-            FieldType::Number => Value::Float(
-                text.parse()
-                    .ok()
-                    .filter(|number: &f64| number.is_finite())
-                    .ok_or_else(|| wrong("the value must be a number"))?,
-            ),
-            FieldType::Integer => Value::Int(
-                text.parse()
-                    .map_err(|_| wrong("the value must be a whole number"))?,
-            ),
-            FieldType::Boolean => match text {
-                "yes" | "true" => Value::Bool(true),
-                "no" | "false" => Value::Bool(false),
-                _ => return Err(wrong("the value must be yes or no")),
-            },
-            FieldType::Text | FieldType::Object | FieldType::Texts | FieldType::Any => text.into(),
-        };
-        self.indexed = indexed && sign == "=";
-        let place = self.arg(value);
-        self.conditions.push(format!("e.{column} {sign} {place}"));
-        Ok(())
-    }
-}
-
-/// Finds the column of a field: quoted name, type, and whether an index leads to its values.
-fn column(table: &Table, field: &str) -> Option<(String, FieldType, bool)> {
-    match field {
-        "_key" if !table.is_edge() => Some(("\"_id\"".into(), FieldType::Text, true)),
-        "_from" if table.is_edge() => Some(("\"_from\"".into(), FieldType::Text, true)),
-        "_to" if table.is_edge() => Some(("\"_to\"".into(), FieldType::Text, true)),
-        _ => table
-            .fields
-            .iter()
-            .find(|known| known.name == field)
-            .map(|known| (quote(&known.name), known.ty, known.indexed)),
-    }
-}
-
-fn escape_like(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }
 
 /// A page of a list.

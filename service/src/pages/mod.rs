@@ -6,6 +6,7 @@
 mod browse;
 mod cursor;
 mod entity;
+mod filter;
 mod form;
 mod format;
 mod history;

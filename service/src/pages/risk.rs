@@ -13,7 +13,7 @@ use super::html::Html;
 use super::layout::{Page, show};
 use super::session::Viewer;
 use crate::error::Result;
-use crate::store::{Conn, Row, Value, quote};
+use crate::store::{Conn, Dialect, Row, Value, quote};
 
 /// Vulnerabilities that are followed, the worst first.
 const VULNERABILITIES: usize = 50;
@@ -208,39 +208,61 @@ async fn worst(conn: &mut dyn Conn) -> Result<Vec<Vulnerability>> {
         .collect())
 }
 
-/// Follows one way from all vulnerabilities, in one statement whose parts stop by themselves.
+/// Follows one way from all vulnerabilities, in one statement that stops by itself at each.
 async fn follow(conn: &mut dyn Conn, worst: &[Vulnerability], edges: &[&str]) -> Result<Vec<Row>> {
+    let dialect = conn.dialect();
+    if dialect == Dialect::Postgres {
+        let list: Vec<serde_json::Value> = worst
+            .iter()
+            .enumerate()
+            .map(|(place, from)| serde_json::json!([place, from.source, from.id]))
+            .collect();
+        let sql = format!(
+            "SELECT p.ord, x.* FROM {} p CROSS JOIN LATERAL ({}) x",
+            dialect.parents("$1"),
+            assets_of(edges, "p.id", "p.src")
+        );
+        let list = serde_json::Value::from(list).to_string();
+        return conn.fetch(sql, vec![Value::Text(list)]).await;
+    }
+    // SQLite has no lateral joins; a part for each does the same.
     let mut args: Vec<Value> = Vec::new();
     let mut parts = Vec::new();
     for (place, vulnerability) in worst.iter().enumerate() {
         args.push(vulnerability.id.as_str().into());
-        let id = args.len();
+        let id = format!("${}", args.len());
         args.push(vulnerability.source.into());
-        let source = args.len();
-        // The order of the joins is what makes it fast; `CROSS JOIN` keeps it.
-        let mut from = Vec::new();
-        let mut conditions = vec![format!("e0.\"_source\" = ${source}")];
-        let mut near = format!("${id}");
-        for (step, edge) in edges.iter().enumerate() {
-            from.push(format!("{} e{step}", quote(&format!("cur_{edge}"))));
-            conditions.push(format!("e{step}.\"_to\" = {near}"));
-            if step > 0 {
-                conditions.push(format!("e{step}.\"_source\" = e0.\"_source\""));
-            }
-            near = format!("e{step}.\"_from\"");
-        }
-        from.push("\"cur_asset\" a".to_owned());
+        let source = format!("${}", args.len());
         parts.push(format!(
-            "SELECT * FROM (SELECT {place} AS place, a.\"_source\" AS src, a.\"_id\" AS id, \
-             a.\"name\" AS name, a.\"risk\" AS risk, \
-             (SELECT key FROM sources WHERE pk = a.\"_source\") AS key FROM {} \
-             WHERE {} AND a.\"_id\" = {near} AND a.\"_source\" = e0.\"_source\" \
-             LIMIT {REACHED}) p{place}",
-            from.join(" CROSS JOIN "),
-            conditions.join(" AND "),
+            "SELECT {place} AS place, x.* FROM ({}) x",
+            assets_of(edges, &id, &source)
         ));
     }
     conn.fetch(parts.join(" UNION ALL "), args).await
+}
+
+/// Writes the statement of the first assets that one vulnerability reaches on one way.
+fn assets_of(edges: &[&str], id: &str, source: &str) -> String {
+    // The order of the joins is what makes it fast; `CROSS JOIN` keeps it.
+    let mut from = Vec::new();
+    let mut conditions = vec![format!("e0.\"_source\" = {source}")];
+    let mut near = id.to_owned();
+    for (step, edge) in edges.iter().enumerate() {
+        from.push(format!("{} e{step}", quote(&format!("cur_{edge}"))));
+        conditions.push(format!("e{step}.\"_to\" = {near}"));
+        if step > 0 {
+            conditions.push(format!("e{step}.\"_source\" = e0.\"_source\""));
+        }
+        near = format!("e{step}.\"_from\"");
+    }
+    format!(
+        "SELECT a.\"_source\" AS src, a.\"_id\" AS id, a.\"name\" AS name, a.\"risk\" AS risk, \
+         (SELECT key FROM sources WHERE pk = a.\"_source\") AS key \
+         FROM {} CROSS JOIN \"cur_asset\" a WHERE {} AND a.\"_id\" = {near} \
+         AND a.\"_source\" = e0.\"_source\" LIMIT {REACHED}",
+        from.join(" CROSS JOIN "),
+        conditions.join(" AND ")
+    )
 }
 
 fn note(
