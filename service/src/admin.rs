@@ -1,13 +1,17 @@
-//! What an operator does beside a running service: keys and backups.
+//! What an operator does beside a running service: keys, backups, moving a graph.
 
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::auth::{Credentials, Role, StoredKey};
+use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::{Error, Result};
 use crate::folder::StartError;
 use crate::ingest::valid_key;
+use crate::state::AppState;
 use crate::store::Store;
 use crate::store::ops::{keys, setup};
+use crate::transfer;
 
 /// A store that is opened beside the service, which may run meanwhile.
 #[derive(Debug)]
@@ -180,6 +184,34 @@ impl Admin {
             ));
         };
         self.store.backup(text).await
+    }
+
+    /// Writes what exists now as lines of JSON and returns the number of rows.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer or the output cannot be written.
+    pub async fn export(self, out: &mut (impl Write + Send)) -> Result<u64> {
+        let state = self.state().await?;
+        let count = transfer::export(&state, out).await?;
+        state.store.close().await;
+        Ok(count)
+    }
+
+    /// Takes in lines that [`Admin::export`] wrote and returns the number of rows.
+    ///
+    /// # Errors
+    ///
+    /// Names the first line that cannot be taken; those before it stay.
+    pub async fn import(self, input: &mut (impl BufRead + Send)) -> Result<u64> {
+        let state = Arc::new(self.state().await?);
+        let count = transfer::import(&state, input).await?;
+        state.store.close().await;
+        Ok(count)
+    }
+
+    async fn state(self) -> Result<AppState> {
+        AppState::new(self.store, Access::default(), usize::MAX).await
     }
 
     /// Closes the store.

@@ -33,6 +33,16 @@ enum Verb {
         #[command(subcommand)]
         verb: KeyVerb,
     },
+    /// Writes what exists now to standard output, as lines of JSON
+    Export {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Takes in from standard input what `export` wrote, here or elsewhere
+    Import {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Copies the data of a folder to a new file; the service may run meanwhile
     Backup {
         #[command(flatten)]
@@ -180,6 +190,21 @@ pub fn main() -> ExitCode {
         match cli.verb {
             Verb::Serve(options) => serve(options).await.map_err(Failure::from),
             Verb::Key { verb } => key(verb).await,
+            Verb::Export { place } => {
+                let admin = Admin::open(&place.place()).await?;
+                let mut out = std::io::BufWriter::new(std::io::stdout());
+                let count = admin.export(&mut out).await?;
+                out.flush()?;
+                tracing::info!(rows = count, "exported");
+                Ok(())
+            }
+            Verb::Import { place } => {
+                let admin = Admin::open(&place.place()).await?;
+                let mut input = std::io::BufReader::new(std::io::stdin());
+                let count = admin.import(&mut input).await?;
+                tracing::info!(rows = count, "imported");
+                Ok(())
+            }
             Verb::Backup { place, to } => {
                 let admin = Admin::open(&place.place()).await?;
                 admin.backup(&to).await?;

@@ -81,6 +81,13 @@ impl Error {
         self
     }
 
+    /// Says where it happened, before what happened.
+    #[must_use]
+    pub(crate) fn with_prefix(mut self, place: &str) -> Self {
+        self.message.insert_str(0, place);
+        self
+    }
+
     /// Returns the stable name of the error.
     #[must_use]
     pub const fn code(&self) -> &'static str {

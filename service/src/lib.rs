@@ -25,6 +25,7 @@ mod state;
 mod store;
 mod time;
 mod tls;
+mod transfer;
 
 pub use admin::{Admin, KeyInfo, Place};
 pub use auth::Credentials;

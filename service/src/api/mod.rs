@@ -24,6 +24,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
+pub(crate) use schema::store_extension;
 pub(crate) use tenant::ClearToken;
 
 use crate::error::{Error, Result};

@@ -47,6 +47,15 @@ pub(crate) async fn put(
     State(state): App,
     JsonBody(extension): JsonBody<Extension>,
 ) -> Result<(StatusCode, Json<Extension>)> {
+    let (status, extension) = store_extension(&state, extension).await?;
+    Ok((status, Json(extension)))
+}
+
+/// Stores an extension unless it is there in the same version; an older one is refused.
+pub(crate) async fn store_extension(
+    state: &crate::state::AppState,
+    extension: Extension,
+) -> Result<(StatusCode, Extension)> {
     let version = extension
         .version_number()
         .map_err(|error| invalid(&error))?;
@@ -65,7 +74,7 @@ pub(crate) async fn put(
     if let Some(known) = known {
         let stored = known.version_number().map_err(|error| invalid(&error))?;
         if version == stored {
-            return Ok((StatusCode::OK, Json(known.clone())));
+            return Ok((StatusCode::OK, known.clone()));
         }
         if version < stored {
             return Err(Error::new(
@@ -87,14 +96,14 @@ pub(crate) async fn put(
     extensions.retain(|known| known.key != extension.key);
     extensions.push(extension.clone());
     change(
-        &state,
+        state,
         &snapshot,
         &extension.key,
         Some(extension.clone()),
         extensions,
     )
     .await?;
-    Ok((status, Json(extension)))
+    Ok((status, extension))
 }
 
 pub(crate) async fn remove(

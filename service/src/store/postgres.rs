@@ -1,7 +1,9 @@
 //! PostgreSQL: any number of services on one database. The row of a source is the lock that
 //! keeps writers of that source apart; writers of different sources do not meet.
 
+use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +25,9 @@ use crate::error::{Error, Result};
 /// Rows per statement of a bulk insert.
 const CHUNK: usize = 5_000;
 
+/// Rows that a table must have grown by before the server is asked to look at it.
+const FEW: usize = 1_000;
+
 /// How long a call waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
 
@@ -36,6 +41,51 @@ const UNKNOWN: u32 = 705;
 #[derive(Debug)]
 pub(crate) struct PostgresStore {
     pool: PgPool,
+    growth: Arc<Mutex<Growth>>,
+}
+
+/// How much tables grew since the server last looked at them.
+///
+/// The server's own look comes minutes later. Without it, the choice between the two indexes of
+/// an edge table is a guess, and the wrong one makes an import quadratic.
+#[derive(Debug, Default)]
+struct Growth {
+    tables: HashMap<String, Grown>,
+    /// Whether a look is under way.
+    looking: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Grown {
+    rows: usize,
+    since: usize,
+}
+
+impl Growth {
+    /// Notes rows that were committed.
+    fn add(&mut self, inserted: HashMap<String, usize>) {
+        for (table, rows) in inserted {
+            let grown = self.tables.entry(table).or_default();
+            grown.rows = grown.rows.saturating_add(rows);
+            grown.since = grown.since.saturating_add(rows);
+        }
+    }
+
+    /// Returns the tables that grew by half, unless a look is under way.
+    fn due(&mut self) -> Vec<String> {
+        if self.looking {
+            return Vec::new();
+        }
+        let mut due = Vec::new();
+        for (table, grown) in &mut self.tables {
+            if grown.since >= FEW && grown.since.saturating_mul(3) >= grown.rows {
+                grown.since = 0;
+                due.push(table.clone());
+            }
+        }
+        self.looking = !due.is_empty();
+        due
+    }
 }
 
 impl PostgresStore {
@@ -60,16 +110,43 @@ impl PostgresStore {
             .connect_with(options)
             .await
             .map_err(|error| Error::unavailable("connect to its database", error))?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            growth: Arc::default(),
+        })
     }
 
     /// Applies a write in a transaction of its own.
     pub(crate) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output> {
         let transaction = self.pool.begin().await.map_err(failed)?;
-        let mut conn = PostgresConn(transaction);
+        let mut conn = PostgresConn::new(transaction);
         let output = operation.apply(&mut conn).await?;
-        conn.0.commit().await.map_err(failed)?;
+        conn.transaction.commit().await.map_err(failed)?;
+        self.look(conn.inserted);
         Ok(output)
+    }
+
+    /// Lets the server look at tables that grew much, in the background.
+    fn look(&self, inserted: HashMap<String, usize>) {
+        let due = {
+            let mut growth = self.growth.lock().unwrap_or_else(PoisonError::into_inner);
+            growth.add(inserted);
+            growth.due()
+        };
+        if due.is_empty() {
+            return;
+        }
+        let (pool, growth) = (self.pool.clone(), Arc::clone(&self.growth));
+        tokio::spawn(async move {
+            for table in due {
+                let sql = format!("ANALYZE {}", quote(&table));
+                if let Err(error) = sqlx::query(AssertSqlSafe(sql)).execute(&pool).await {
+                    tracing::debug!(%error, table, "the server could not look at a table");
+                }
+            }
+            let mut growth = growth.lock().unwrap_or_else(PoisonError::into_inner);
+            growth.looking = false;
+        });
     }
 
     /// Opens a reader with a fixed view of the data.
@@ -79,7 +156,7 @@ impl PostgresStore {
             .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await
             .map_err(failed)?;
-        Ok(PostgresConn(transaction))
+        Ok(PostgresConn::new(transaction))
     }
 
     /// Closes all connections, after what runs on them.
@@ -89,7 +166,20 @@ impl PostgresStore {
 }
 
 /// A connection inside a transaction.
-pub(crate) struct PostgresConn(Transaction<'static, Postgres>);
+pub(crate) struct PostgresConn {
+    transaction: Transaction<'static, Postgres>,
+    /// Rows inserted, by table.
+    inserted: HashMap<String, usize>,
+}
+
+impl PostgresConn {
+    fn new(transaction: Transaction<'static, Postgres>) -> Self {
+        Self {
+            transaction,
+            inserted: HashMap::new(),
+        }
+    }
+}
 
 #[async_trait]
 impl Conn for PostgresConn {
@@ -98,7 +188,7 @@ impl Conn for PostgresConn {
     }
 
     async fn execute(&mut self, sql: String, args: Vec<Value>) -> Result<u64> {
-        let conn: &mut PgConnection = &mut self.0;
+        let conn: &mut PgConnection = &mut self.transaction;
         let done = sqlx::query_with(AssertSqlSafe(sql), arguments(args)?)
             .execute(conn)
             .await
@@ -107,7 +197,7 @@ impl Conn for PostgresConn {
     }
 
     async fn fetch(&mut self, sql: String, args: Vec<Value>) -> Result<Vec<Row>> {
-        let conn: &mut PgConnection = &mut self.0;
+        let conn: &mut PgConnection = &mut self.transaction;
         let rows = sqlx::query_with(AssertSqlSafe(sql), arguments(args)?)
             .fetch_all(conn)
             .await
@@ -136,10 +226,12 @@ impl Conn for PostgresConn {
             names.join(", "),
             lists.join(", ")
         );
+        let inserted = self.inserted.entry(table.to_owned()).or_default();
+        *inserted = inserted.saturating_add(rows.len());
         let mut rows = rows.into_iter();
         while rows.len() > 0 {
             let chunk: Vec<Vec<Value>> = rows.by_ref().take(CHUNK).collect();
-            let conn: &mut PgConnection = &mut self.0;
+            let conn: &mut PgConnection = &mut self.transaction;
             sqlx::query_with(AssertSqlSafe(sql.clone()), transpose(columns, chunk)?)
                 .execute(conn)
                 .await

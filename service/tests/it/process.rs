@@ -628,3 +628,60 @@ async fn replicas_share_one_database_and_survive_kills() {
     steady.child.kill().unwrap();
     steady.child.wait().unwrap();
 }
+
+#[tokio::test]
+async fn a_graph_moves_to_another_store() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut program = start(with_key(folder.path()), 0);
+    let client = &program.client;
+    client.post("databases", json!({})).await.expect(200);
+    let extension = json!({
+        "key": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "owner": "o", "version": "1",
+        "schema": { "vertices": [{ "name": "site", "properties": { "size": { "type": "integer" } } }] },
+    });
+    client.post("v3/carSchema", extension).await.expect(201);
+    client
+        .import(
+            "s",
+            json!({
+                "asset": [{ "external_id": "a/1", "name": "ü", "risk": 1.5, "tag": ["t"], "own": { "x": [1] } }],
+                "hostname": [{ "_key": "h", "host_name": "H", "external_id": "7" }],
+                "geolocation": [{ "external_id": "g", "region": "eu" }],
+                "site": [{ "external_id": "s1", "size": 3 }],
+                "asset_hostname": [{ "_from_external_id": "a/1", "_to": "hostname/h", "active": false }],
+            }),
+        )
+        .await;
+    client
+        .patch("source/s", json!({ "model_state_id": "42" }))
+        .await
+        .expect(200);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    let exported = run(&["export"], folder.path());
+
+    let other = tempfile::TempDir::new().unwrap();
+    let mut empty = start(with_key(other.path()), 0);
+    empty.child.kill().unwrap();
+    empty.child.wait().unwrap();
+    for _ in 0..2 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_car-service"))
+            .env_clear()
+            .args(["import", "--data"])
+            .arg(other.path())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), exported.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(run(&["export"], other.path()), exported);
+    }
+    assert!(exported.contains("\"model_state_id\":\"42\""), "{exported}");
+    let mut bad = Command::new(env!("CARGO_BIN_EXE_car-service"));
+    bad.env_clear()
+        .args(["import", "--data"])
+        .arg(other.path())
+        .stdin(Stdio::null());
+    assert!(bad.output().unwrap().status.success(), "nothing is nothing");
+}
