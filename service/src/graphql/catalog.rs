@@ -120,6 +120,9 @@ pub(crate) struct Catalog(pub(crate) BTreeMap<String, Entry>);
 /// Name of the list element type of tags.
 pub(crate) const TAG: &str = "tag";
 
+/// The collection whose instances are found through accounts.
+pub(crate) const USER: &str = "user";
+
 impl Catalog {
     pub(crate) fn new(layout: &Layout) -> Self {
         let entries = layout

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_graphql::{Error, Value as Gql};
 use futures_util::future::BoxFuture;
 
-use super::catalog::{Attribute, Catalog, Entry, Link, Ty};
+use super::catalog::{Attribute, Catalog, Entry, Link, Ty, USER};
 use super::filter::Filter;
 use super::plan::{Child, ListArgs, Plan};
 use super::sql::{GqlResult, Sql, entry, expression};
@@ -172,6 +172,12 @@ impl Fetcher<'_> {
             }
             Link::Instances if target.table.connecting != Connecting::None => {
                 "e.\"_cid\" = p.cid".to_owned()
+            }
+            Link::Instances if target.table.name == USER => {
+                match sql.same_users(catalog, "p.src", "p.id") {
+                    Some(users) => format!("(e.\"_id\", e.\"_source\") IN ({users})"),
+                    None => "false".to_owned(),
+                }
             }
             Link::End(_) | Link::Instances | Link::Tags => {
                 "e.\"_id\" = p.id AND e.\"_source\" = p.src".to_owned()

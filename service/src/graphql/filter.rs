@@ -2,7 +2,7 @@
 
 use async_graphql::{Error, Value as Gql};
 
-use super::catalog::{Attribute, Catalog, Entry, Link, Origin, Relation, Ty};
+use super::catalog::{Attribute, Catalog, Entry, Link, Origin, Relation, Ty, USER};
 use super::sql::{GqlResult, Sql, entry, expression};
 use crate::store::layout::Connecting;
 use crate::store::{Dialect, Value};
@@ -129,6 +129,13 @@ impl<'a> Filter<'a> {
             // Where there is a connecting id, every vertex has one.
             Link::Instances if target.table.connecting != Connecting::None => {
                 format!("{inner}.\"_cid\" = {alias}.\"_cid\"")
+            }
+            Link::Instances if target.table.name == USER => {
+                let (source, id) = (format!("{alias}.\"_source\""), format!("{alias}.\"_id\""));
+                match self.sql.same_users(catalog, &source, &id) {
+                    Some(users) => format!("({inner}.\"_id\", {inner}.\"_source\") IN ({users})"),
+                    None => "false".to_owned(),
+                }
             }
             Link::Instances => format!(
                 "{inner}.\"_id\" = {alias}.\"_id\" AND {inner}.\"_source\" = {alias}.\"_source\""

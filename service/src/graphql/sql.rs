@@ -2,7 +2,7 @@
 
 use async_graphql::Error;
 
-use super::catalog::{Attribute, Entry, Origin};
+use super::catalog::{Attribute, Catalog, Entry, Origin};
 use crate::store::{Dialect, Table, Value, quote};
 
 /// Short for results that go to the caller as GraphQL errors.
@@ -65,6 +65,32 @@ impl Sql {
                  SELECT source, collection, id, name FROM old_tags WHERE t1 <= {at} AND t2 > {at})"
             ),
         }
+    }
+
+    /// Returns the query of all users that are the same person as one: those who have an account
+    /// of the same name, unless several users of one source share the account. The user itself
+    /// is among them. `None` where the model has no accounts.
+    pub(crate) fn same_users(&self, catalog: &Catalog, source: &str, id: &str) -> Option<String> {
+        let account = self.table(&catalog.get("account")?.table);
+        let link = self.table(&catalog.get("user_account")?.table);
+        let linked = |edge: &str, vertex: &str| {
+            format!(
+                "{vertex}.\"_id\" = {edge}.\"_to\" AND {vertex}.\"_source\" = {edge}.\"_source\""
+            )
+        };
+        let (first, second) = (linked("x1", "a1"), linked("x2", "a2"));
+        let (third, fourth) = (linked("y1", "b1"), linked("y2", "b2"));
+        let itself = self.dialect.by_code_point(id);
+        Some(format!(
+            "SELECT x2.\"_from\", x2.\"_source\" FROM {link} x1 JOIN {account} a1 ON {first} \
+             JOIN {account} a2 ON a2.\"_cid\" = a1.\"_cid\" JOIN {link} x2 ON {second} \
+             WHERE x1.\"_from\" = {id} AND x1.\"_source\" = {source} AND NOT EXISTS \
+             (SELECT 1 FROM {account} b1 JOIN {link} y1 ON {third} \
+             JOIN {account} b2 ON b2.\"_cid\" = b1.\"_cid\" AND b2.\"_source\" = b1.\"_source\" \
+             JOIN {link} y2 ON {fourth} \
+             WHERE b1.\"_cid\" = a1.\"_cid\" AND y1.\"_from\" <> y2.\"_from\") \
+             UNION ALL SELECT {itself}, {source}"
+        ))
     }
 
     /// Returns the condition that an edge with this alias has the vertex at an end.

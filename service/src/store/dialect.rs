@@ -54,6 +54,14 @@ impl Dialect {
         }
     }
 
+    /// Returns a text that is compared by code points, as columns are.
+    pub(crate) fn by_code_point(self, text: &str) -> String {
+        match self {
+            Self::Sqlite => text.to_owned(),
+            Self::Postgres => format!("({text} COLLATE \"C\")"),
+        }
+    }
+
     /// Returns the statement that makes look-ups of an import go through indexes, also while
     /// the server's statistics are older than what was imported since.
     pub(crate) const fn prefer_indexes(self) -> Option<&'static str> {

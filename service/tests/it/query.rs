@@ -468,6 +468,75 @@ async fn a_query_sees_the_graph_as_it_was(kind: Kind) {
     assert_eq!(client.send(request).await.code(400), "invalid_timepoint");
 }
 
+async fn users_of_one_account_are_one_unless_it_is_shared(kind: Kind) {
+    let harness = Harness::ready(kind).await;
+    let client = &harness.client;
+    let user = |id: &str| json!({ "external_id": id });
+    let account = |id: &str, name: &str| json!({ "external_id": id, "name": name });
+    let link = |from: &str, to: &str| json!({ "_from_external_id": from, "_to_external_id": to });
+    client
+        .import(
+            "s",
+            json!({
+                "user": [user("u1"), user("u2"), user("u3"), user("u4")],
+                "account": [account("a1", "Ann"), account("a2", "root"), account("a4", "dan")],
+                "user_account": [link("u1", "a1"), link("u2", "a2"), link("u3", "a2"), link("u4", "a4")],
+            }),
+        )
+        .await;
+    client
+        .import(
+            "t",
+            json!({
+                "user": [user("x1"), user("x2")],
+                "account": [account("b1", "ann"), account("b2", "root")],
+                "user_account": [link("x1", "b1"), link("x2", "b2")],
+            }),
+        )
+        .await;
+    let data = ask(
+        client,
+        "{ user(order_by: {id: asc}) { id instances(order_by: {id: asc}) { id } } }",
+    )
+    .await;
+    let same: Vec<(String, Vec<String>)> = data["user"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let text = |value: &Value| value["id"].as_str().unwrap().to_owned();
+            (
+                text(row),
+                row["instances"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(text)
+                    .collect(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("s/u1", vec!["s/u1", "t/x1"]),
+        ("s/u2", vec!["s/u2"]),
+        ("s/u3", vec!["s/u3"]),
+        ("s/u4", vec!["s/u4"]),
+        ("t/x1", vec!["s/u1", "t/x1"]),
+        ("t/x2", vec!["t/x2"]),
+    ];
+    let expected: Vec<(String, Vec<String>)> = expected
+        .into_iter()
+        .map(|(id, same)| (id.to_owned(), same.into_iter().map(str::to_owned).collect()))
+        .collect();
+    assert_eq!(same, expected);
+    let filter =
+        r#"{ user(where: {instances: {source: {_eq: "t"}}}, order_by: {id: asc}) { id } }"#;
+    assert_eq!(
+        ask(client, filter).await["user"],
+        json!([{ "id": "s/u1" }, { "id": "t/x1" }, { "id": "t/x2" }])
+    );
+}
+
 async fn history_is_erased_when_it_is_over_its_limit(kind: Kind) {
     let harness = Harness::ready(kind).await;
     let client = &harness.client;
@@ -599,4 +668,5 @@ crate::support::store_suite! {
     the_schema_can_be_asked_for,
     a_query_sees_the_graph_as_it_was,
     history_is_erased_when_it_is_over_its_limit,
+    users_of_one_account_are_one_unless_it_is_shared,
 }
