@@ -3,6 +3,7 @@
 //! A failing step does not stop the others; what is skipped is said at the end.
 
 mod count;
+mod postgres;
 mod steps;
 
 use std::time::{Duration, Instant};

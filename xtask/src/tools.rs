@@ -111,6 +111,23 @@ pub const TOOLS: &[Tool] = &[
         purpose: "secret files made by Python's jwcrypto",
         source: Source::Module { version: "1.6.1" },
     },
+    Tool {
+        name: "car-connector-framework",
+        purpose: "connectors of the Python framework against the CAR service",
+        source: Source::Module { version: "4.0.3" },
+    },
+    Tool {
+        name: "postgresql",
+        purpose: "the CAR service on PostgreSQL",
+        source: Source::Debian {
+            package: "postgresql",
+            probe: &[
+                "sh",
+                "-c",
+                "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb",
+            ],
+        },
+    },
 ];
 
 impl Tool {

@@ -47,9 +47,22 @@ pub(crate) fn postgres() -> Option<String> {
     std::env::var(POSTGRES).ok().filter(|url| !url.is_empty())
 }
 
+/// Tells whether this is CI, where nothing may be missing.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no settings but these"
+)]
+pub(crate) fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
 /// Tells whether a store can be tested here.
 pub(crate) fn available(kind: Kind) -> bool {
     if kind == Kind::Postgres && postgres().is_none() {
+        assert!(
+            !in_ci(),
+            "CI needs {POSTGRES}: the address of a PostgreSQL server"
+        );
         println!("SKIPPED: set {POSTGRES} to the address of a PostgreSQL server");
         return false;
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::postgres::{Postgres, TEST_POSTGRES};
 use super::{Outcome, Step, TestCount};
 use crate::place::Place;
 use crate::process::{output, run, run_lines};
@@ -68,7 +69,7 @@ pub const STEPS: &[Step] = &[
         name: "tests",
         about: "unit and integration tests of all crates, and the rules of the workspace",
         needs: &[],
-        wants: &["jwcrypto"],
+        wants: &["jwcrypto", "car-connector-framework", "postgresql"],
         run: tests,
     },
     Step {
@@ -164,6 +165,11 @@ fn tests(place: &Place) -> Result<Outcome> {
     let python = test_python(place);
     if python.exists() {
         command.env(TEST_PYTHON, python);
+    }
+    // Stops when the tests are through.
+    let postgres = Postgres::start(place)?;
+    if let Some(postgres) = &postgres {
+        command.env(TEST_POSTGRES, postgres.url());
     }
     match count_tests(command.args(WHOLE))? {
         Outcome::Tested(TestCount {

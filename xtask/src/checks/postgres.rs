@@ -1,0 +1,127 @@
+//! A PostgreSQL server for the tests: made for one run, on loopback, gone with it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::place::Place;
+use crate::process::{find_in_path, output, run};
+
+/// Names the server for the tests of the service.
+pub(super) const TEST_POSTGRES: &str = "CAR_SERVICE_TEST_POSTGRES";
+
+/// How long the server may take to be made, to start and to stop.
+const LIMIT: Duration = Duration::from_secs(2 * 60);
+
+/// Where Debian keeps the programs of each version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// A server that stops, and whose data goes, when this is dropped.
+pub(super) struct Postgres {
+    programs: PathBuf,
+    data: PathBuf,
+    port: u16,
+    as_postgres: bool,
+    /// Held for its end.
+    _folder: TempDir,
+}
+
+impl Postgres {
+    /// Starts a server, if PostgreSQL is installed.
+    ///
+    /// # Errors
+    ///
+    /// When it is installed and does not start.
+    pub(super) fn start(place: &Place) -> Result<Option<Self>> {
+        let Some(programs) = programs() else {
+            return Ok(None);
+        };
+        let folder = tempfile::Builder::new().prefix("car-postgres-").tempdir()?;
+        // It refuses to work for root; Debian's package brings a user of its own.
+        let as_postgres = output(place.command("id").arg("-u"), LIMIT)?.trim() == "0";
+        if as_postgres {
+            run(
+                place.command("chown").arg("postgres").arg(folder.path()),
+                LIMIT,
+            )?;
+        }
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let data = folder.path().join("data");
+        let server = Self {
+            programs,
+            data,
+            port,
+            as_postgres,
+            _folder: folder,
+        };
+        let mut make = server.program("initdb");
+        make.arg("-D").arg(&server.data);
+        make.args(["-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8"]);
+        output(make.arg("--locale=C.UTF-8"), LIMIT).context("PostgreSQL cannot make its files")?;
+        let sockets = server.data.display().to_string();
+        let options = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={sockets} -c fsync=off -c max_connections=200"
+        );
+        let mut start = server.control();
+        start
+            .arg("-l")
+            .arg(server.data.join("log"))
+            .args(["-w", "-o", &options, "start"]);
+        run(&mut start, LIMIT).context("PostgreSQL does not start")?;
+        Ok(Some(server))
+    }
+
+    /// Returns the address.
+    #[must_use]
+    pub(super) fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn control(&self) -> Command {
+        let mut command = self.program("pg_ctl");
+        command.arg("-D").arg(&self.data);
+        command
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let program = self.programs.join(name);
+        if !self.as_postgres {
+            return Command::new(program);
+        }
+        let mut command = Command::new("runuser");
+        command
+            .current_dir("/")
+            .args(["-u", "postgres", "--"])
+            .arg(program);
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Its data goes with it, so however it ends is good.
+        drop(output(
+            self.control().args(["-m", "immediate", "stop"]),
+            LIMIT,
+        ));
+    }
+}
+
+/// Returns the folder with the server's programs, those of the newest version.
+fn programs() -> Option<PathBuf> {
+    if let Some(program) = find_in_path("initdb") {
+        return program.parent().map(Path::to_owned);
+    }
+    let mut versions: Vec<PathBuf> = fs::read_dir(DEBIAN)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|folder| folder.join("initdb").is_file())
+        .collect();
+    versions.sort();
+    versions.pop()
+}
