@@ -23,37 +23,27 @@ macro_rules! argument_type {
 /// Makes one [`Field`](crate::Field) of a collection's table.
 macro_rules! field {
     ($name:expr, $ty:ident, $required:expr, [$($doc:literal)*] $(, $option:ident $(= $value:expr)?)*) => {{
-        #[expect(clippy::allow_attributes, reason = "only fields with options change the binding")]
-        #[allow(unused_mut, reason = "only fields with options change it")]
-        let mut field = $crate::Field::new($name, $crate::FieldType::$ty, concat!($($doc),*).trim_ascii());
-        field.required = $required;
-        $( field_option!(field, $option $(= $value)?); )*
+        let description = concat!($($doc),*).trim_ascii();
+        let field = $crate::Field::new($name, $crate::FieldType::$ty, description);
+        let field = $crate::Field { required: $required, ..field };
+        $( let field = field_option!(field, $option $(= $value)?); )*
         field
     }};
 }
 
-/// Applies one option, such as `indexed` or `minimum = 0.0`, to a field.
+/// Returns a field with one option more, such as `indexed` or `minimum = 0.0`.
 macro_rules! field_option {
-    ($field:ident, indexed) => {
-        $field.indexed = true
-    };
-    ($field:ident, pattern = $value:expr) => {
-        $field.limits.pattern = Some($value.into())
-    };
-    ($field:ident, min_length = $value:expr) => {
-        $field.limits.min_length = Some($value)
-    };
-    ($field:ident, max_length = $value:expr) => {
-        $field.limits.max_length = Some($value)
-    };
-    ($field:ident, minimum = $value:expr) => {
-        $field.limits.minimum = Some($value)
-    };
-    ($field:ident, maximum = $value:expr) => {
-        $field.limits.maximum = Some($value)
-    };
+    ($field:ident, indexed) => { $crate::Field { indexed: true, ..$field } };
+    ($field:ident, pattern = $value:expr) => { field_option!($field, limit pattern $value.into()) };
     ($field:ident, error_message = $value:expr) => {
-        $field.limits.error_message = Some($value.into())
+        field_option!($field, limit error_message $value.into())
+    };
+    ($field:ident, $limit:ident = $value:expr) => { field_option!($field, limit $limit $value) };
+    ($field:ident, limit $limit:ident $value:expr) => {
+        $crate::Field {
+            limits: $crate::Limits { $limit: Some($value), ..$field.limits },
+            ..$field
+        }
     };
 }
 
@@ -116,9 +106,7 @@ macro_rules! vertex {
             }
 
             pub(crate) fn describe() -> $crate::Collection {
-                #[expect(clippy::allow_attributes, reason = "not every collection has groups")]
-                #[allow(unused_mut, reason = "not every collection has groups")]
-                let mut collection = $crate::model::vertex(
+                let collection = $crate::model::vertex(
                     $collection,
                     $crate::Identity::$identity,
                     concat!($($doc),*).trim_ascii(),
@@ -128,7 +116,10 @@ macro_rules! vertex {
                         $( field!(stringify!($oname).trim_start_matches("r#"), $oty, false, [$($odoc)*] $(, $ooption $(= $ovalue)?)*), )*
                     ],
                 );
-                $( collection.one_of = $crate::model::groups($groups); )?
+                $( let collection = $crate::Collection {
+                    one_of: $crate::model::groups($groups),
+                    ..collection
+                }; )?
                 collection
             }
         }
