@@ -7,6 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::connector::About;
+use crate::exit::exit_code;
+use crate::failure::{Failure, FailureKind};
+
+/// Version of the report's format.
+const FORMAT: u32 = 1;
+
 /// What one run did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
@@ -150,6 +157,31 @@ impl Counts {
 }
 
 impl RunReport {
+    /// Begins the report of a run; `started_at` is in milliseconds since 1970.
+    #[must_use]
+    pub fn begun(about: &About, source: &str, started_at: u64) -> Self {
+        Self {
+            format: FORMAT,
+            connector: about.name.to_owned(),
+            version: about.version.to_owned(),
+            source: source.to_owned(),
+            started_at,
+            ..Self::default()
+        }
+    }
+
+    /// Records that the run failed.
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        self.outcome = match failure.kind() {
+            FailureKind::Interrupted => Outcome::Interrupted,
+            FailureKind::Partial => Outcome::Partial,
+            FailureKind::Held => Outcome::Held,
+            _ => Outcome::Failed,
+        };
+        self.exit_code = exit_code(failure.kind());
+        self.error = failure.chain();
+    }
+
     /// Returns the counts of all collections together.
     #[must_use]
     pub fn totals(&self) -> Counts {

@@ -10,6 +10,14 @@ use crate::{Collection, Field, FieldType, Model};
 /// Characters that keys of sources and reports may have.
 pub(crate) const KEY_PATTERN: &str = r"^[a-zA-Z0-9_:@=;!''%\-\.\(\)\+\,\$\*]+$";
 
+/// Returns whether a text can be the key of a source: 1 to 254 of the characters that the schema
+/// allows.
+#[must_use]
+pub fn is_key(key: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_:@=;!'%-.()+,$*".contains(c);
+    (1..=254).contains(&key.len()) && key.chars().all(allowed)
+}
+
 /// Returns the JSON schema of an [`Envelope`](crate::Envelope) for a model.
 #[must_use]
 pub fn import_schema(model: &Model) -> Value {

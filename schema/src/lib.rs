@@ -32,7 +32,7 @@ pub use extension::{
     PropertyType, PropertyValidation, RangeRule, RegexRule, VertexExtension,
 };
 pub use generic::{EndRef, GenericEdge, GenericVertex};
-pub use import_schema::import_schema;
+pub use import_schema::{import_schema, is_key};
 pub use model::Model;
 pub use row::{Row, RowKey};
 pub use wire::WireError;

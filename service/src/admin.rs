@@ -4,10 +4,11 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use car_schema::is_key;
+
 use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::{Error, Result};
 use crate::folder::StartError;
-use crate::ingest::valid_key;
 use crate::state::AppState;
 use crate::store::Store;
 use crate::store::ops::{keys, setup};
@@ -116,7 +117,7 @@ impl Admin {
             }
         };
         if let Role::Connector(sources) = &role
-            && let Some(bad) = sources.iter().find(|source| !valid_key(source))
+            && let Some(bad) = sources.iter().find(|source| !is_key(source))
         {
             return Err(Error::bad_request(
                 "invalid_source",

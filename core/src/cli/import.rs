@@ -14,14 +14,11 @@ use crate::car::{self, CarClient};
 use crate::config::CarCredentials;
 use crate::connector::{About, Connector};
 use crate::engine::{self, Run};
-use crate::exit::{SUCCESS, exit_code};
-use crate::failure::{Failure, FailureKind};
+use crate::exit::SUCCESS;
+use crate::failure::Failure;
 use crate::progress::Reporter;
-use crate::report::{Outcome, RunReport};
+use crate::report::RunReport;
 use crate::telemetry::{LogReporter, Value};
-
-/// Version of the run report's format.
-const REPORT_FORMAT: u32 = 1;
 
 /// Imports and returns the exit code.
 pub(super) fn run<C: Connector>(setup: &Setup, began: &Beginning) -> u8 {
@@ -156,20 +153,9 @@ impl Beginning {
 
     /// Makes the report.
     pub(super) fn failed(&self, about: &About, source: &str, failure: &Failure) -> RunReport {
-        RunReport {
-            format: REPORT_FORMAT,
-            connector: about.name.to_owned(),
-            version: about.version.to_owned(),
-            source: source.to_owned(),
-            started_at: self.millis,
-            duration_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
-            outcome: match failure.kind() {
-                FailureKind::Interrupted => Outcome::Interrupted,
-                _ => Outcome::Failed,
-            },
-            exit_code: exit_code(failure.kind()),
-            error: failure.chain(),
-            ..RunReport::default()
-        }
+        let mut report = RunReport::begun(about, source, self.millis);
+        report.duration_ms = u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+        report.fail(failure);
+        report
     }
 }

@@ -30,14 +30,7 @@ impl<C: Connector> Importer<C> {
         let noted = self.note_handler(&mut handler);
         let failures = read?;
         noted?;
-        self.check_rejects(&handler)?;
-        self.step(Step::VerticesAcknowledged)?;
-
-        let sent = self.send_edges(&mut handler).await;
-        let noted = self.note_handler(&mut handler);
-        sent?;
-        noted?;
-        self.step(Step::EdgesAcknowledged)?;
+        self.edges_through(&mut handler).await?;
 
         self.check_complete(&scopes, failures)?;
         self.check_empty(&handler)?;
@@ -54,13 +47,10 @@ impl<C: Connector> Importer<C> {
             self.count_retired(&collection, rows);
         }
         self.step(Step::Settled)?;
-        if let Some(state) = present {
-            self.car
-                .set_save_point(&self.options.source, Some(&state.0))
-                .await?;
-            self.report.save_point = Some(state.0);
+        match present {
+            Some(state) => self.save(&state).await?,
+            None => self.step(Step::Saved)?,
         }
-        self.step(Step::Saved)?;
         Ok(Outcome::Complete)
     }
 

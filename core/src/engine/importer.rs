@@ -20,9 +20,6 @@ use crate::layer::or_cancelled;
 use crate::progress::{Event, Reporter};
 use crate::report::{Mode, Outcome, RunReport};
 
-/// Version of the run report's format.
-const REPORT_FORMAT: u32 = 1;
-
 /// One run.
 pub(super) struct Importer<C> {
     pub(super) connector: Arc<C>,
@@ -66,13 +63,8 @@ impl<C: Connector> Importer<C> {
             ..Report::default()
         };
         let report = RunReport {
-            format: REPORT_FORMAT,
-            connector: about.name.to_owned(),
-            version: about.version.to_owned(),
-            source: options.source.clone(),
             report: started_at.to_string(),
-            started_at,
-            ..RunReport::default()
+            ..RunReport::begun(&about, &options.source, started_at)
         };
         Self {
             delivery: Delivery::new(car.clone(), Arc::clone(&reporter), options.sends),
@@ -125,23 +117,18 @@ impl<C: Connector> Importer<C> {
     /// Ends the run: clears the save point where it must not be used, and completes the report.
     pub(super) async fn finish(mut self, result: Result<Outcome, Failure>) -> Run {
         self.note_phase_time();
-        let mut failure = None;
-        match result {
-            Ok(outcome) => self.report.outcome = outcome,
-            Err(error) => {
-                let error = self.explain(error);
-                self.report.outcome = match error.kind() {
-                    FailureKind::Interrupted => Outcome::Interrupted,
-                    FailureKind::Partial => Outcome::Partial,
-                    FailureKind::Held => Outcome::Held,
-                    _ => Outcome::Failed,
-                };
-                failure = Some(self.clear_saved_state(error).await);
+        let failure = match result {
+            Ok(outcome) => {
+                self.report.outcome = outcome;
+                self.report.exit_code = exit::SUCCESS;
+                None
             }
-        }
-        let kind = failure.as_ref().map(Failure::kind);
-        self.report.exit_code = kind.map_or(exit::SUCCESS, exit::exit_code);
-        self.report.error = failure.as_ref().map(Failure::chain).unwrap_or_default();
+            Err(error) => {
+                let failure = self.clear_saved_state(self.explain(error)).await;
+                self.report.fail(&failure);
+                Some(failure)
+            }
+        };
         for (collection, rows) in self.delivery.acknowledged() {
             self.report
                 .collections
@@ -259,7 +246,7 @@ impl<C: Connector> Importer<C> {
     }
 
     /// Sends the edges that the handler put aside, until every one is acknowledged.
-    pub(super) async fn send_edges(&mut self, handler: &mut DataHandler) -> Result<(), Failure> {
+    async fn send_edges(&mut self, handler: &mut DataHandler) -> Result<(), Failure> {
         handler.start_edges()?;
         while handler.has_edges() {
             while let Some(batch) = handler.next_edges()? {
@@ -269,6 +256,27 @@ impl<C: Connector> Importer<C> {
             self.vertices_through(handler).await?;
         }
         self.note_handler(handler)
+    }
+
+    /// Goes on from vertices that are acknowledged to edges that are.
+    pub(super) async fn edges_through(&mut self, handler: &mut DataHandler) -> Result<(), Failure> {
+        self.check_rejects(handler)?;
+        self.step(Step::VerticesAcknowledged)?;
+        let sent = self.send_edges(handler).await;
+        // Noted whatever came of it, but what stopped the sending decides the exit code.
+        let noted = self.note_handler(handler);
+        sent?;
+        noted?;
+        self.step(Step::EdgesAcknowledged)
+    }
+
+    /// Writes the save point, the last step of a run.
+    pub(super) async fn save(&mut self, state: &ModelState) -> Result<(), Failure> {
+        self.car
+            .set_save_point(&self.options.source, Some(&state.0))
+            .await?;
+        self.report.save_point = Some(state.0.clone());
+        self.step(Step::Saved)
     }
 
     pub(super) async fn send_all(
@@ -282,7 +290,7 @@ impl<C: Connector> Importer<C> {
     }
 
     /// Fails when more rows were rejected than the user allows.
-    pub(super) fn check_rejects(&self, handler: &DataHandler) -> Result<(), Failure> {
+    fn check_rejects(&self, handler: &DataHandler) -> Result<(), Failure> {
         let (emitted, rejected) = handler.rejects();
         #[expect(
             clippy::cast_precision_loss,
@@ -441,10 +449,9 @@ impl<C: Connector> Importer<C> {
 
 /// Fails when the name of a source is not one that a service takes.
 fn check_source(name: &str) -> Result<(), Failure> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_:@=;!'%-.()+,$*".contains(c);
     // Dots alone would be steps in an address.
     let steps = matches!(name, "." | "..");
-    if (1..=254).contains(&name.len()) && name.chars().all(allowed) && !steps {
+    if car_schema::is_key(name) && !steps {
         return Ok(());
     }
     Err(Failure::new(FailureKind::InvalidParameter, "the name of the source is not allowed")

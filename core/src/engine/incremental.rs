@@ -65,13 +65,7 @@ impl<C: Connector> Importer<C> {
                 return self.full(Some(until)).await;
             }
         };
-        self.check_rejects(&handler)?;
-        self.step(Step::VerticesAcknowledged)?;
-        let sent = self.send_edges(&mut handler).await;
-        let noted = self.note_handler(&mut handler);
-        sent?;
-        noted?;
-        self.step(Step::EdgesAcknowledged)?;
+        self.edges_through(&mut handler).await?;
         self.retire(
             deletions
                 .into_iter()
@@ -81,14 +75,6 @@ impl<C: Connector> Importer<C> {
         self.step(Step::Settled)?;
         self.save(&until).await?;
         Ok(Outcome::Complete)
-    }
-
-    async fn save(&mut self, state: &ModelState) -> Result<(), Failure> {
-        self.car
-            .set_save_point(&self.options.source, Some(&state.0))
-            .await?;
-        self.report.save_point = Some(state.0.clone());
-        self.step(Step::Saved)
     }
 
     /// Reads the pages of a delta and sends their vertices, until every one is acknowledged.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use car_schema::is_key;
 use car_schema::wire::{JobStarted, KeepRows};
 use serde_json::{Map, Value};
 
@@ -13,7 +14,6 @@ use super::databases::as_job;
 use super::extract::{JsonBody, Parameters, Segments};
 use crate::auth::Role;
 use crate::error::{Error, Result};
-use crate::ingest::valid_key;
 use crate::state::AppState;
 use crate::store::ops::keep::Keep;
 use crate::store::ops::session::{CloseSession, OpenSession, SessionState, preview};
@@ -125,7 +125,7 @@ pub(crate) async fn open(
 ) -> Result<Json<JobStarted>> {
     role.check_source(&source)?;
     let snapshot = state.ready().await?;
-    if !valid_key(&source) {
+    if !is_key(&source) {
         return Err(Error::bad_request(
             "invalid_source",
             "the name of a source has 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *",

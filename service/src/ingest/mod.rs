@@ -8,5 +8,5 @@ mod parse;
 mod row;
 mod rules;
 
-pub(crate) use parse::{Parsed, parse, valid_key};
+pub(crate) use parse::{Parsed, parse};
 pub(crate) use rules::Rules;

@@ -158,7 +158,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
 }
 
 fn header_fault(source: &Source, report: &Report) -> Option<String> {
-    if !valid_key(&source.key) {
+    if !car_schema::is_key(&source.key) {
         return Some(
             "`source._key` must have 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *"
                 .into(),
@@ -180,20 +180,12 @@ fn header_fault(source: &Source, report: &Report) -> Option<String> {
         return Some("`source` or `report` contains a zero character".into());
     }
     match &report.key {
-        Some(key) if !valid_key(key) => Some(
+        Some(key) if !car_schema::is_key(key) => Some(
             "`report._key` must have 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *"
                 .into(),
         ),
         _ => None,
     }
-}
-
-/// Tells whether a text can name a source or a report.
-pub(crate) fn valid_key(key: &str) -> bool {
-    (1..=254).contains(&key.len())
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_:@=;!'%-.()+,$*".contains(c))
 }
 
 /// Rows of a collection, the last of each identity.
