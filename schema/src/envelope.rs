@@ -50,6 +50,10 @@ pub struct Report {
     /// A value of the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// The part of the source that the rows of this envelope were read from; only for services
+    /// that tell [`Features::scopes`](crate::wire::Features::scopes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
 }
 
 /// A source, a report and rows by collection. `R` is how a row is held, an [`Object`] unless

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Extension, Object};
+use crate::{Extension, Object, Report, Source};
 
 /// The body of every answer that is not a success.
 ///
@@ -147,16 +147,22 @@ pub struct Extensions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Features {
-    /// An envelope may name its scope, and closing a session sweeps the scopes given.
+    /// `report.scope` of an envelope is kept, and closing a session sweeps only the scopes that
+    /// [`SessionPatch`] lists as complete.
     pub scopes: bool,
-    /// Content hashes can be asked, so that unchanged rows need not be sent.
+    /// `POST /v3/imports/unchanged` takes [`Unchanged`], so that unchanged rows need not be sent.
     pub content_hashes: bool,
+    /// `POST /v3/imports/compare` tells what an envelope would change, as a [`Comparison`], and
+    /// `GET /v3/source/{source}/rows?collection=` what the source reported, as [`KnownRows`].
+    pub compare: bool,
+    /// `POST /v3/source/{source}/runs` keeps the report of a run.
+    pub run_reports: bool,
     /// `DELETE /v2/source/{source}/{edge}?from=&to=` retires an edge.
     pub edge_deletion: bool,
     /// `GET /v2/source/{source}/full-import-in-progress` tells what closing the session would
     /// retire, as a [`SweepPreview`].
     pub sweep_preview: bool,
-    /// `PATCH /v2/source/{source}/full-import-in-progress` takes [`KeepRows`].
+    /// `PATCH /v2/source/{source}/full-import-in-progress` takes a [`SessionPatch`].
     pub keep_rows: bool,
 }
 
@@ -171,17 +177,102 @@ pub struct SweepPreview {
     /// How many rows closing it now would retire, by collection; none are left out.
     #[serde(default)]
     pub would_retire: BTreeMap<String, u64>,
+    /// The scopes that the source has rows of, those of earlier sessions included.
+    #[serde(default)]
+    pub scopes: BTreeSet<String>,
 }
 
-/// `PATCH /v2/source/{source}/full-import-in-progress`: rows that closing the session must not
-/// retire, because the source has them though it could not report them.
+/// `PATCH /v2/source/{source}/full-import-in-progress`: what closing the session must not retire.
+///
+/// Fields that are absent leave what was said before; rows add to those of earlier calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct KeepRows {
-    /// External ids or natural keys by vertex collection; the edges at them are kept, too.
+pub struct SessionPatch {
+    /// Rows that the source has though it could not report them: external ids or natural keys by
+    /// vertex collection; the edges at them are kept, too.
     pub vertices: BTreeMap<String, BTreeSet<String>>,
-    /// Both ends by edge collection.
+    /// Rows that the source has though it could not report them: both ends by edge collection.
     pub edges: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The scopes that were read to their end. Once given, closing retires only rows of which
+    /// every scope is listed here, and no row that was reported without a scope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_scopes: Option<BTreeSet<String>>,
+}
+
+/// `POST /v3/imports/unchanged`: asks which rows need not be sent, and reports those.
+///
+/// A row is unchanged when this source was the last to write it, with the same bytes, and it is
+/// not retired. It then counts as reported by `report`, as if it had been sent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Unchanged {
+    /// Who reports.
+    pub source: Source,
+    /// In which run; names the scope, too.
+    pub report: Report,
+    /// By collection, for each row its key and its [`content_hash`]: `[external id or natural
+    /// key, hash]` of a vertex, `[from, to, hash]` of an edge.
+    pub rows: BTreeMap<String, Vec<Vec<String>>>,
+}
+
+/// Returns the hash of a row by which both sides tell whether it changed: XXH3 with 128 bits over
+/// the row's JSON text just as it stands in the envelope, as 32 lower-case hexadecimal digits.
+#[must_use]
+pub fn content_hash(row: &[u8]) -> String {
+    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(row))
+}
+
+/// The answer to [`Unchanged`]: positions of the rows that have to be sent, by collection, in
+/// ascending order. A collection without any is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Changed {
+    /// Positions by collection.
+    #[serde(default)]
+    pub changed: BTreeMap<String, Vec<u64>>,
+}
+
+/// The answer to `POST /v3/imports/compare`, whose body is an envelope: what importing it would
+/// do, by collection. Nothing is written.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Comparison {
+    /// By collection; those without rows are left out.
+    #[serde(default)]
+    pub collections: BTreeMap<String, CollectionComparison>,
+}
+
+/// What importing the rows of a collection would do.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CollectionComparison {
+    /// Positions of rows that are not there, or retired, in ascending order.
+    pub created: Vec<u64>,
+    /// Rows that are there with other values, in ascending order.
+    pub changed: Vec<RowChange>,
+    /// How many rows are there as they are.
+    pub unchanged: u64,
+}
+
+/// A row that is there with other values.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RowChange {
+    /// Position in the envelope.
+    pub row: u64,
+    /// Old and new value by field; `null` where there is none.
+    pub fields: BTreeMap<String, (serde_json::Value, serde_json::Value)>,
+}
+
+/// `GET /v3/source/{source}/rows?collection=&after=&limit=`: the rows of a collection that the
+/// source has in the graph now, a page of them, in a stable order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KnownRows {
+    /// External ids or natural keys, of a vertex collection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vertices: Vec<String>,
+    /// Both ends, of an edge collection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<(String, String)>,
+    /// What to give as `after` for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `GET /v3/health`.

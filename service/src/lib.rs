@@ -16,6 +16,7 @@ mod error;
 mod folder;
 mod graphql;
 mod ingest;
+mod linger;
 mod meter;
 mod pages;
 mod retention;

@@ -11,6 +11,7 @@ use crate::api;
 use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::Error;
 use crate::folder::{Folder, StartError};
+use crate::linger::linger;
 use crate::pages;
 use crate::retention;
 use crate::state::AppState;
@@ -169,7 +170,9 @@ impl Service {
 
     /// Returns the routes of the protocol, below `/api/car`, and of the pages, below `/ui`.
     pub fn router(&self) -> Router {
-        api::router(Arc::clone(&self.state)).merge(pages::router(Arc::clone(&self.state)))
+        api::router(Arc::clone(&self.state))
+            .merge(pages::router(Arc::clone(&self.state)))
+            .layer(axum::middleware::from_fn(linger))
     }
 
     /// Waits for the writes under way and closes the database.

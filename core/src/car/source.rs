@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use car_schema::Identity;
-use car_schema::wire::{ImportStarted, ImportStatus, KeepRows, SweepPreview};
+use car_schema::wire::{ImportStarted, ImportStatus, SessionPatch, SweepPreview};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -112,7 +112,7 @@ impl CarClient {
     /// # Errors
     ///
     /// As every call: see [`CarCall`](super::CarCall).
-    pub async fn keep_rows(&self, source: &str, rows: &KeepRows) -> Result<(), Failure> {
+    pub async fn keep_rows(&self, source: &str, rows: &SessionPatch) -> Result<(), Failure> {
         let call = session("keep rows", Method::Patch, source)
             .body(to_json(rows)?)
             .any_body();

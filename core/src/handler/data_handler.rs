@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
-use car_schema::wire::KeepRows;
+use car_schema::wire::SessionPatch;
 use car_schema::{Model, RowKey};
 
 use super::batch::{Batch, Header, LARGEST_BATCH, OpenBatch};
@@ -284,7 +284,7 @@ impl DataHandler {
 
     /// Returns the names of the rejected rows, `None` when some have no name that can be told.
     #[must_use]
-    pub fn kept(&self) -> Option<&KeepRows> {
+    pub fn kept(&self) -> Option<&SessionPatch> {
         self.kept.names()
     }
 

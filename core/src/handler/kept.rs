@@ -2,7 +2,7 @@
 //! what the graph knows of them from earlier runs.
 
 use car_schema::Identity;
-use car_schema::wire::KeepRows;
+use car_schema::wire::SessionPatch;
 use serde_json::Value;
 
 /// Names that are kept in memory; with more rejects than this nothing is swept.
@@ -11,7 +11,7 @@ const MOST: usize = 100_000;
 /// The rejected rows of a run, by name.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    rows: KeepRows,
+    rows: SessionPatch,
     named: usize,
     nameless: u64,
 }
@@ -76,7 +76,7 @@ impl Kept {
     }
 
     /// Returns the names, `None` when there are rejected rows without one.
-    pub(super) fn names(&self) -> Option<&KeepRows> {
+    pub(super) fn names(&self) -> Option<&SessionPatch> {
         (self.nameless == 0).then_some(&self.rows)
     }
 

@@ -14,6 +14,8 @@ use super::App;
 const FEATURES: Features = Features {
     scopes: false,
     content_hashes: false,
+    compare: false,
+    run_reports: false,
     edge_deletion: true,
     sweep_preview: true,
     keep_rows: true,

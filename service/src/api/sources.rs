@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use car_schema::is_key;
-use car_schema::wire::{JobStarted, KeepRows};
+use car_schema::wire::{JobStarted, SessionPatch};
 use serde_json::{Map, Value};
 
 use super::App;
@@ -167,7 +167,7 @@ pub(crate) async fn keep(
     State(state): App,
     Extension(role): Extension<Role>,
     Segments(source): Segments<String>,
-    JsonBody(rows): JsonBody<KeepRows>,
+    JsonBody(rows): JsonBody<SessionPatch>,
 ) -> Result<Json<BTreeMap<String, u64>>> {
     role.check_source(&source)?;
     let snapshot = state.ready().await?;

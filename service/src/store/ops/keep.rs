@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use car_schema::wire::KeepRows;
+use car_schema::wire::SessionPatch;
 
 use super::super::conn::Conn;
 use super::super::dialect::quote;
@@ -25,7 +25,7 @@ pub(crate) struct Keep {
     /// The source.
     pub(crate) source: String,
     /// What to keep.
-    pub(crate) rows: KeepRows,
+    pub(crate) rows: SessionPatch,
 }
 
 #[async_trait]
