@@ -1,7 +1,7 @@
 //! What can go wrong with the run state, typed so that the engine can decide, and as a
 //! [`Failure`] for people.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -160,14 +160,6 @@ impl StateError {
     #[must_use]
     pub const fn is_zombie(&self) -> bool {
         matches!(self, Self::Zombie { .. })
-    }
-
-    pub(super) fn unusable(path: &Path, problem: Problem) -> Self {
-        Self::Unusable {
-            path: path.to_owned(),
-            problem,
-            source: None,
-        }
     }
 }
 
