@@ -12,7 +12,7 @@ use super::App;
 
 /// What this service can do beyond the old protocol.
 const FEATURES: Features = Features {
-    scopes: false,
+    scopes: true,
     content_hashes: false,
     compare: false,
     run_reports: false,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use car_schema::is_key;
-use car_schema::wire::{JobStarted, SessionPatch};
+use car_schema::wire::{JobStarted, SessionPatch, SweepPreview};
 use serde_json::{Map, Value};
 
 use super::App;
@@ -16,7 +16,7 @@ use crate::auth::Role;
 use crate::error::{Error, Result};
 use crate::state::AppState;
 use crate::store::ops::keep::Keep;
-use crate::store::ops::session::{CloseSession, OpenSession, SessionState, preview};
+use crate::store::ops::session::{CloseSession, OpenSession, preview};
 use crate::store::ops::source::{PatchSource, document};
 
 pub(crate) async fn show(
@@ -108,7 +108,7 @@ async fn change(state: &AppState, key: String, body: Map<String, Value>) -> Resu
 pub(crate) async fn session(
     State(state): App,
     Segments(source): Segments<String>,
-) -> Result<Json<SessionState>> {
+) -> Result<Json<SweepPreview>> {
     let snapshot = state.ready().await?;
     let mut conn = state.store.read().await?;
     preview(conn.as_mut(), &snapshot.layout, &source)

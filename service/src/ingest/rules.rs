@@ -68,6 +68,8 @@ pub(crate) struct CollectionRules {
     pub(crate) connecting_columns: Vec<usize>,
     /// The column `active` of edges, which is true unless said otherwise.
     pub(crate) active: Option<usize>,
+    /// Tells these rules from any others.
+    pub(crate) fingerprint: u64,
 }
 
 /// The rules of all collections.
@@ -154,6 +156,7 @@ fn compile(
                     .collect()
             })
             .collect(),
+        fingerprint: fingerprint(collection, ends.as_ref()),
         active: table.is_edge().then(|| place("active")).flatten(),
         fields,
         by_name,
@@ -163,6 +166,14 @@ fn compile(
         stand_in,
         connecting_columns: connecting_columns.into_iter().flatten().collect(),
     }))
+}
+
+/// Raised when a program reads the same row in another way than the one before it did.
+const READING: u32 = 1;
+
+fn fingerprint(collection: &Collection, ends: Option<&[(String, Identity); 2]>) -> u64 {
+    let rules = format!("{READING} {collection:?} {ends:?}");
+    xxhash_rust::xxh3::xxh3_64(rules.as_bytes())
 }
 
 fn slot(collection: &Collection, field: &Field, table: &Table) -> Slot {

@@ -130,6 +130,20 @@ impl Dialect {
         }
     }
 
+    /// Returns a table expression with the whole numbers of a JSON list of lists, in columns
+    /// `a`, `b`, `c`.
+    pub(crate) fn int_triples(self, param: usize) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "(SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(${param}))"
+            ),
+            Self::Postgres => format!(
+                "(SELECT (value ->> 0)::bigint AS a, (value ->> 1)::bigint AS b, \
+                 (value ->> 2)::bigint AS c FROM jsonb_array_elements(${param}::jsonb) AS j(value))"
+            ),
+        }
+    }
+
     /// Returns a table expression with the parents of a list: `[ord, source, identity, connecting id]`.
     pub(crate) fn parents(self, param: &str) -> String {
         match self {

@@ -69,13 +69,15 @@ pub(crate) struct Table {
 }
 
 /// Bookkeeping columns that follow the key columns, with their types.
-const BOOKKEEPING: [(&str, ColumnType); 6] = [
+const BOOKKEEPING: [(&str, ColumnType); 8] = [
     ("_t1", ColumnType::Int),
     ("_seen", ColumnType::Int),
     ("_report", ColumnType::Text),
     ("_mark", ColumnType::Int),
     ("_hash", ColumnType::Int),
     ("_props", ColumnType::Text),
+    ("_raw", ColumnType::Int),
+    ("_scopes", ColumnType::Int),
 ];
 
 impl Table {

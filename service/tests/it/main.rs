@@ -14,4 +14,5 @@ mod peer;
 mod process;
 mod protocol;
 mod query;
+mod scopes;
 mod support;

@@ -13,6 +13,7 @@ use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
 use super::super::value::Value;
 use super::retire::{close_rows, close_tag_rows};
+use super::scope::{self, Scope};
 use super::source::{self, SourceRow};
 use super::{check_state, json_ints, json_pairs, json_texts, now};
 use crate::error::Result;
@@ -36,6 +37,9 @@ pub(crate) struct ReadyRow {
     pub(crate) tag: Vec<String>,
     /// Tags to take off.
     pub(crate) untag: Vec<String>,
+    /// Hash of the bytes that say all this, by which a sender can tell that they are known;
+    /// `None` when they are never the same twice.
+    pub(crate) raw: Option<i64>,
     /// Whether the ends are external ids of natural-key vertices, which may have other keys.
     pub(crate) by_external_id: [bool; 2],
 }
@@ -83,6 +87,33 @@ struct Stamp {
     now: i64,
     seen: i64,
     report: Value,
+    scope: Option<Scope>,
+}
+
+impl Stamp {
+    /// Writes down who reports and in which run, and locks the source for this writer.
+    async fn new(conn: &mut dyn Conn, source: &Source, report: &Report) -> Result<Self> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a time in milliseconds fits"
+        )]
+        let seen = report.timestamp as i64;
+        let key = report.key.as_deref();
+        let source = source::upsert(conn, source, Some(seen), key).await?;
+        write_report(conn, &source, report, seen).await?;
+        let scope = match &report.scope {
+            Some(name) => Some(scope::intern(conn, source.pk, name).await?),
+            None => None,
+        };
+        Ok(Self {
+            source: source.pk,
+            mark: source.mark,
+            now: now(),
+            seen,
+            report: Value::opt_text(key),
+            scope,
+        })
+    }
 }
 
 #[async_trait]
@@ -94,21 +125,7 @@ impl Operation for Import {
         if let Some(sql) = conn.dialect().prefer_indexes() {
             conn.execute(sql.into(), Vec::new()).await?;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a time in milliseconds fits"
-        )]
-        let seen = self.report.timestamp as i64;
-        let report = self.report.key.as_deref();
-        let source = source::upsert(conn, &self.source, Some(seen), report).await?;
-        write_report(conn, &source, &self.report, seen).await?;
-        let stamp = Stamp {
-            source: source.pk,
-            mark: source.mark,
-            now: now(),
-            seen,
-            report: Value::opt_text(report),
-        };
+        let stamp = Stamp::new(conn, &self.source, &self.report).await?;
         let mut applied = Applied::default();
         let mut count = 0_usize;
         for batch in self.batches {
@@ -125,7 +142,7 @@ impl Operation for Import {
             "INSERT INTO imports (id, source, at, row_count) VALUES ($1, $2, $3, $4)".into(),
             vec![
                 self.id.into(),
-                source.pk.into(),
+                stamp.source.into(),
                 stamp.now.into(),
                 i64::try_from(count).unwrap_or(i64::MAX).into(),
             ],
@@ -178,41 +195,36 @@ async fn apply_batch(
         rows = resolve_ends(conn, layout, &ends, stamp.source, rows).await?;
     }
     let known = look_up(conn, table, stamp.source, &rows).await?;
+    let before = known.values().map(|known| known.scopes);
+    let grown = scope::grow(conn, stamp.source, stamp.scope, before).await?;
     let (mut same, mut stale, mut write) = (Vec::new(), Vec::new(), Vec::new());
+    let mut moved = Vec::new();
     let (mut tag, mut untag) = (Vec::new(), Vec::new());
     for row in rows {
         tag.extend(row.tag.iter().map(|name| (row.id.clone(), name.clone())));
         untag.extend(row.untag.iter().map(|name| (row.id.clone(), name.clone())));
         match known.get(&(row.id.as_str(), row.to.as_str()) as &dyn PairKey) {
-            Some((pk, hash)) if *hash == row.hash => same.push(*pk),
-            Some((pk, _)) => {
-                stale.push(*pk);
-                write.push(row);
+            Some(known) if known.hash == row.hash => {
+                let scopes = grown.of(known.scopes);
+                if scopes == known.scopes && row.raw == known.raw {
+                    same.push(known.pk);
+                } else {
+                    moved.push((known.pk, row.raw, scopes));
+                }
             }
-            None => write.push(row),
+            Some(known) => {
+                stale.push(known.pk);
+                write.push((row, grown.of(known.scopes)));
+            }
+            None => write.push((row, grown.of(None))),
         }
     }
     let applied = Applied {
         created: write.len().saturating_sub(stale.len()),
         changed: stale.len(),
-        unchanged: same.len(),
+        unchanged: same.len().saturating_add(moved.len()),
     };
-    if !same.is_empty() {
-        conn.execute(
-            format!(
-                "UPDATE {} SET \"_seen\" = $1, \"_report\" = $2, \"_mark\" = $3 WHERE \"_pk\" IN {}",
-                quote(&table.current()),
-                conn.dialect().ints(4)
-            ),
-            vec![
-                stamp.seen.into(),
-                stamp.report.clone(),
-                stamp.mark.into(),
-                json_ints(&same),
-            ],
-        )
-        .await?;
-    }
+    touch(conn, table, stamp, &same, &moved).await?;
     if !stale.is_empty() {
         let condition = format!("\"_pk\" IN {}", conn.dialect().ints(2));
         close_rows(conn, table, &condition, vec![json_ints(&stale)]).await?;
@@ -220,7 +232,7 @@ async fn apply_batch(
     if !write.is_empty() {
         let rows = write
             .into_iter()
-            .map(|row| to_values(table, stamp, row))
+            .map(|(row, scopes)| to_values(table, stamp, row, scopes))
             .collect();
         conn.insert_many(&table.current(), &table.columns(), rows)
             .await?;
@@ -229,8 +241,53 @@ async fn apply_batch(
     Ok(applied)
 }
 
-/// Rows that are there already: their number and hash by identity.
-type Known = HashMap<(String, String), (i64, i64)>;
+/// A row that is reported again as it is: its number, the hash of its bytes, its scopes.
+type Moved = (i64, Option<i64>, Option<i64>);
+
+/// Notes that rows were reported again, `same` ones with nothing else to note.
+async fn touch(
+    conn: &mut dyn Conn,
+    table: &Table,
+    stamp: &Stamp,
+    same: &[i64],
+    moved: &[Moved],
+) -> Result<()> {
+    let current = quote(&table.current());
+    let head = || vec![stamp.seen.into(), stamp.report.clone(), stamp.mark.into()];
+    if !same.is_empty() {
+        let sql = format!(
+            "UPDATE {current} SET \"_seen\" = $1, \"_report\" = $2, \"_mark\" = $3 \
+             WHERE \"_pk\" IN {}",
+            conn.dialect().ints(4)
+        );
+        let mut args = head();
+        args.push(json_ints(same));
+        conn.execute(sql, args).await?;
+    }
+    if !moved.is_empty() {
+        let sql = format!(
+            "UPDATE {current} SET \"_seen\" = $1, \"_report\" = $2, \"_mark\" = $3, \
+             \"_raw\" = p.b, \"_scopes\" = p.c FROM {} p WHERE \"_pk\" = p.a",
+            conn.dialect().int_triples(4)
+        );
+        let mut args = head();
+        args.push(Value::Text(serde_json::json!(moved).to_string()));
+        conn.execute(sql, args).await?;
+    }
+    Ok(())
+}
+
+/// A row that is there already.
+#[derive(Debug, Clone, Copy)]
+struct KnownRow {
+    pk: i64,
+    hash: i64,
+    raw: Option<i64>,
+    scopes: Option<i64>,
+}
+
+/// Rows that are there already, by identity.
+type Known = HashMap<(String, String), KnownRow>;
 
 async fn look_up(
     conn: &mut dyn Conn,
@@ -241,7 +298,7 @@ async fn look_up(
     let current = quote(&table.current());
     if table.is_edge() {
         let sql = format!(
-            "SELECT t.\"_pk\", t.\"_hash\", t.\"_from\", t.\"_to\" FROM {} p CROSS JOIN {current} t \
+            "SELECT t.\"_pk\", t.\"_hash\", t.\"_raw\", t.\"_scopes\", t.\"_from\", t.\"_to\" FROM {} p CROSS JOIN {current} t \
              WHERE t.\"_source\" = $1 AND t.\"_from\" = p.a AND t.\"_to\" = p.b",
             conn.dialect().pairs(2)
         );
@@ -250,7 +307,7 @@ async fn look_up(
         return Ok(found.into_iter().filter_map(decode_known).collect());
     }
     let sql = format!(
-        "SELECT \"_pk\", \"_hash\", \"_id\" FROM {current} WHERE \"_source\" = $1 AND \"_id\" IN {}",
+        "SELECT \"_pk\", \"_hash\", \"_raw\", \"_scopes\", \"_id\" FROM {current} WHERE \"_source\" = $1 AND \"_id\" IN {}",
         conn.dialect().texts(2)
     );
     let ids = json_texts(rows.iter().map(|row| row.id.as_str()));
@@ -258,13 +315,15 @@ async fn look_up(
     Ok(found.into_iter().filter_map(decode_known).collect())
 }
 
-fn decode_known(row: super::super::value::Row) -> Option<((String, String), (i64, i64))> {
-    let (pk, hash) = (row.int(0)?, row.int(1)?);
-    let mut texts = row.0.into_iter().skip(2).filter_map(Value::into_text);
-    Some((
-        (texts.next()?, texts.next().unwrap_or_default()),
-        (pk, hash),
-    ))
+fn decode_known(row: super::super::value::Row) -> Option<((String, String), KnownRow)> {
+    let known = KnownRow {
+        pk: row.int(0)?,
+        hash: row.int(1)?,
+        raw: row.int(2),
+        scopes: row.int(3),
+    };
+    let mut texts = row.0.into_iter().skip(4).filter_map(Value::into_text);
+    Some(((texts.next()?, texts.next().unwrap_or_default()), known))
 }
 
 /// Lets a map with owned pairs as keys be asked with borrowed ones.
@@ -304,8 +363,8 @@ impl PartialEq for dyn PairKey + '_ {
 
 impl Eq for dyn PairKey + '_ {}
 
-fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow) -> Vec<Value> {
-    let mut values = Vec::with_capacity(row.fields.len().saturating_add(10));
+fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow, scopes: Option<i64>) -> Vec<Value> {
+    let mut values = Vec::with_capacity(row.fields.len().saturating_add(12));
     values.push(Value::Int(stamp.source));
     values.push(Value::Text(row.id));
     if table.is_edge() {
@@ -318,6 +377,8 @@ fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow) -> Vec<Value> {
         Value::Int(stamp.mark),
         Value::Int(row.hash),
         Value::opt_text(row.properties),
+        Value::opt_int(row.raw),
+        Value::opt_int(scopes),
     ]);
     if !table.is_edge() {
         values.push(Value::opt_text(row.connecting));

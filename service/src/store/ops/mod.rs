@@ -8,6 +8,7 @@ pub(crate) mod retention;
 pub(crate) mod retire;
 pub(crate) mod retire_edge;
 pub(crate) mod schema;
+pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod source;

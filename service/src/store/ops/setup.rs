@@ -14,7 +14,7 @@ use super::{State, finish_job, set_meta, state, state_for_change};
 use crate::error::{Error, Result};
 
 /// Version of the service's own tables. A file with a higher one is from a newer program.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// Makes the service's own tables where they are missing, and refuses a newer database.
 pub(crate) struct Prepare;
@@ -31,6 +31,13 @@ impl Operation for Prepare {
         for statement in own_tables(dialect) {
             conn.execute(statement, Vec::new()).await?;
         }
+        for (table, name, ty) in ADDED {
+            if !columns_of(conn, table).await?.contains(*name) {
+                let ty = dialect.column_type(*ty);
+                let sql = format!("ALTER TABLE {table} ADD COLUMN {name} {ty}");
+                conn.execute(sql, Vec::new()).await?;
+            }
+        }
         let rows = conn
             .fetch(
                 "SELECT value FROM meta WHERE name = 'version'".into(),
@@ -46,6 +53,13 @@ impl Operation for Prepare {
         state(conn).await
     }
 }
+
+/// Columns that came after the first version: table, name, type.
+const ADDED: &[(&str, &str, ColumnType)] = &[
+    ("sources", "session_scopes", ColumnType::Text),
+    ("imports", "code", ColumnType::Text),
+    ("imports", "error", ColumnType::Text),
+];
 
 fn newer(version: i64) -> Error {
     Error::new(
@@ -93,6 +107,20 @@ fn own_tables(dialect: Dialect) -> Vec<String> {
         format!(
             "CREATE TABLE IF NOT EXISTS old_tags (source {int} NOT NULL, collection TEXT NOT NULL, \
              id TEXT NOT NULL, name TEXT NOT NULL, t1 {int} NOT NULL, t2 {int} NOT NULL)"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS scopes (pk {serial}, source {int} NOT NULL, \
+             name TEXT NOT NULL, UNIQUE (source, name))"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS scope_sets (pk {serial}, source {int} NOT NULL, \
+             digest TEXT NOT NULL, members TEXT, UNIQUE (source, digest))"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS runs (pk {serial}, source {int} NOT NULL, \
+             report TEXT NOT NULL, started {int} NOT NULL, at {int} NOT NULL, \
+             outcome TEXT NOT NULL, exit_code {int} NOT NULL, document TEXT NOT NULL, \
+             UNIQUE (source, report))"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, salt TEXT NOT NULL, \
@@ -238,6 +266,9 @@ impl Operation for ClearDatabase {
             "extensions",
             "tags",
             "old_tags",
+            "scopes",
+            "scope_sets",
+            "runs",
         ] {
             conn.execute(format!("DELETE FROM {table}"), Vec::new())
                 .await?;

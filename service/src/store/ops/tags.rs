@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::super::conn::Conn;
 use super::super::dialect::quote;
 use super::super::job::Operation;
-use super::super::layout::Layout;
+use super::super::layout::{Layout, Table};
 use super::super::value::Value;
 use super::retire::close_tag_rows;
 use super::{check_state, now, source};
@@ -56,6 +56,8 @@ impl Operation for ChangeTags {
                     tag.as_str().into(),
                 ]
             };
+            // The source's own report of the row may say another thing about its tags.
+            forget_bytes(conn, table, source.pk, id).await?;
             if !self.add {
                 let condition = "source = $2 AND collection = $3 AND id = $4 AND name = $5";
                 count = count.saturating_add(close_tag_rows(conn, condition, args()).await?);
@@ -85,4 +87,14 @@ impl Operation for ChangeTags {
         }
         Ok(count)
     }
+}
+
+/// Lets the next report of a row count, even with the bytes of the last one.
+async fn forget_bytes(conn: &mut dyn Conn, table: &Table, source: i64, id: &str) -> Result<()> {
+    let sql = format!(
+        "UPDATE {} SET \"_raw\" = NULL WHERE \"_id\" = $1 AND \"_source\" = $2",
+        quote(&table.current())
+    );
+    conn.execute(sql, vec![id.into(), source.into()]).await?;
+    Ok(())
 }
