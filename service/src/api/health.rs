@@ -13,9 +13,9 @@ use super::App;
 /// What this service can do beyond the old protocol.
 const FEATURES: Features = Features {
     scopes: true,
-    content_hashes: false,
-    compare: false,
-    run_reports: false,
+    content_hashes: true,
+    compare: true,
+    run_reports: true,
     edge_deletion: true,
     sweep_preview: true,
     keep_rows: true,

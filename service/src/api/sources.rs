@@ -19,6 +19,9 @@ use crate::store::ops::keep::Keep;
 use crate::store::ops::session::{CloseSession, OpenSession, preview};
 use crate::store::ops::source::{PatchSource, document};
 
+/// What the name of a source must be like.
+pub(super) const KEY_RULE: &str = "the name of a source has 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *";
+
 pub(crate) async fn show(
     State(state): App,
     Segments(source): Segments<String>,
@@ -126,10 +129,7 @@ pub(crate) async fn open(
     role.check_source(&source)?;
     let snapshot = state.ready().await?;
     if !is_key(&source) {
-        return Err(Error::bad_request(
-            "invalid_source",
-            "the name of a source has 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *",
-        ));
+        return Err(Error::bad_request("invalid_source", KEY_RULE));
     }
     let resume = parameters.get("resume") == Some("true");
     as_job(&state, "open_session", |job| OpenSession {

@@ -146,17 +146,25 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
         }
         let source = source.ok_or_else(|| de::Error::missing_field("source"))?;
         let report = report.ok_or_else(|| de::Error::missing_field("report"))?;
-        if let Some(reason) = header_fault(&source, &report) {
-            return Err(self
-                .problem
-                .set(Error::bad_request("invalid_envelope", reason)));
-        }
+        check_header(&source, &report).map_err(|error| self.problem.set(error))?;
         gathered.sort_by_key(|gathered| gathered.table);
         Ok(Parsed {
             source,
             report,
             batches: gathered.into_iter().map(Gathered::into_batch).collect(),
         })
+    }
+}
+
+/// Checks what says who reports and in which run.
+///
+/// # Errors
+///
+/// When one of the two cannot be kept as it is.
+pub(crate) fn check_header(source: &Source, report: &Report) -> Result<()> {
+    match header_fault(source, report) {
+        Some(reason) => Err(Error::bad_request("invalid_envelope", reason)),
+        None => Ok(()),
     }
 }
 
@@ -203,6 +211,8 @@ struct Gathered {
     table: usize,
     rows: Vec<ReadyRow>,
     places: HashMap<(u64, u64), usize>,
+    /// Rows that came, those that a later one replaced included.
+    taken: u64,
 }
 
 impl Gathered {
@@ -211,10 +221,13 @@ impl Gathered {
             table,
             rows: Vec::new(),
             places: HashMap::new(),
+            taken: 0,
         }
     }
 
-    fn push(&mut self, row: ReadyRow) {
+    fn push(&mut self, mut row: ReadyRow) {
+        row.position = self.taken;
+        self.taken = self.taken.saturating_add(1);
         use xxhash_rust::xxh3::xxh3_64;
         // The map holds hashes, not copies of the identities; the rows themselves decide.
         let mut key = (xxh3_64(row.id.as_bytes()), xxh3_64(row.to.as_bytes()));

@@ -170,6 +170,7 @@ impl Draft {
             fields: self.fields,
             properties,
             connecting,
+            position: 0,
             raw: (!self.repeats).then_some(raw),
             tag: self.tag,
             untag: self.untag,

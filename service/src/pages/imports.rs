@@ -87,7 +87,7 @@ async fn imports(html: &mut Html, conn: &mut dyn Conn, after: &str) -> Result<()
     let condition = order.after(place.as_ref(), &mut args);
     let sql = format!(
         "SELECT e.at, e.id, (SELECT key FROM sources WHERE pk = e.source), e.row_count \
-         FROM imports e WHERE {condition} ORDER BY {} LIMIT {}",
+         FROM imports e WHERE e.code IS NULL AND {condition} ORDER BY {} LIMIT {}",
         order.by(),
         IMPORTS.saturating_add(1)
     );

@@ -144,6 +144,22 @@ impl Dialect {
         }
     }
 
+    /// Returns a table expression with a JSON list of `[text, text, whole number]`, in columns
+    /// `a`, `b`, `c`, and the place of each in the list in `place`.
+    pub(crate) fn claims(self, param: usize) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "(SELECT key AS place, value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c \
+                 FROM json_each(${param}))"
+            ),
+            Self::Postgres => format!(
+                "(SELECT place - 1 AS place, value ->> 0 AS a, value ->> 1 AS b, \
+                 (value ->> 2)::bigint AS c \
+                 FROM jsonb_array_elements(${param}::jsonb) WITH ORDINALITY AS j(value, place))"
+            ),
+        }
+    }
+
     /// Returns a table expression with the parents of a list: `[ord, source, identity, connecting id]`.
     pub(crate) fn parents(self, param: &str) -> String {
         match self {

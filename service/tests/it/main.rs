@@ -8,11 +8,15 @@
 )]
 
 mod graph;
+mod known;
+mod openapi;
 mod oracle;
 mod pages;
 mod peer;
 mod process;
 mod protocol;
 mod query;
+mod runs;
 mod scopes;
 mod support;
+mod upgrade;

@@ -12,6 +12,7 @@ use super::super::dialect::quote;
 use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
 use super::super::value::Value;
+use super::natural::Keys;
 use super::retire::{close_rows, close_tag_rows};
 use super::scope::{self, Scope};
 use super::source::{self, SourceRow};
@@ -37,6 +38,8 @@ pub(crate) struct ReadyRow {
     pub(crate) tag: Vec<String>,
     /// Tags to take off.
     pub(crate) untag: Vec<String>,
+    /// Which of the rows of its collection it is.
+    pub(crate) position: u64,
     /// Hash of the bytes that say all this, by which a sender can tell that they are known;
     /// `None` when they are never the same twice.
     pub(crate) raw: Option<i64>,
@@ -81,18 +84,18 @@ pub(crate) struct Applied {
 }
 
 /// What all rows of an import share.
-struct Stamp {
-    source: i64,
+pub(super) struct Stamp {
+    pub(super) source: i64,
+    pub(super) scope: Option<Scope>,
     mark: i64,
     now: i64,
     seen: i64,
     report: Value,
-    scope: Option<Scope>,
 }
 
 impl Stamp {
     /// Writes down who reports and in which run, and locks the source for this writer.
-    async fn new(conn: &mut dyn Conn, source: &Source, report: &Report) -> Result<Self> {
+    pub(super) async fn new(conn: &mut dyn Conn, source: &Source, report: &Report) -> Result<Self> {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a time in milliseconds fits"
@@ -121,10 +124,7 @@ impl Operation for Import {
     type Output = Applied;
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<Applied> {
-        check_state(conn, self.model).await?;
-        if let Some(sql) = conn.dialect().prefer_indexes() {
-            conn.execute(sql.into(), Vec::new()).await?;
-        }
+        prepare(conn, self.model).await?;
         let stamp = Stamp::new(conn, &self.source, &self.report).await?;
         let mut applied = Applied::default();
         let mut count = 0_usize;
@@ -150,6 +150,15 @@ impl Operation for Import {
         .await?;
         Ok(applied)
     }
+}
+
+/// Begins a write of reported rows.
+pub(super) async fn prepare(conn: &mut dyn Conn, model: i64) -> Result<()> {
+    check_state(conn, model).await?;
+    if let Some(sql) = conn.dialect().prefer_indexes() {
+        conn.execute(sql.into(), Vec::new()).await?;
+    }
+    Ok(())
 }
 
 async fn write_report(
@@ -188,14 +197,11 @@ async fn apply_batch(
     layout: &Layout,
     table: &Table,
     stamp: &Stamp,
-    mut rows: Vec<ReadyRow>,
+    rows: Vec<ReadyRow>,
 ) -> Result<Applied> {
-    if let Some(ends) = &table.ends {
-        let ends = [ends.0.clone(), ends.1.clone()];
-        rows = resolve_ends(conn, layout, &ends, stamp.source, rows).await?;
-    }
+    let rows = resolve_ends(conn, layout, table, stamp.source, rows).await?;
     let known = look_up(conn, table, stamp.source, &rows).await?;
-    let before = known.values().map(|known| known.scopes);
+    let before = known.0.values().map(|known| known.scopes);
     let grown = scope::grow(conn, stamp.source, stamp.scope, before).await?;
     let (mut same, mut stale, mut write) = (Vec::new(), Vec::new(), Vec::new());
     let mut moved = Vec::new();
@@ -203,7 +209,7 @@ async fn apply_batch(
     for row in rows {
         tag.extend(row.tag.iter().map(|name| (row.id.clone(), name.clone())));
         untag.extend(row.untag.iter().map(|name| (row.id.clone(), name.clone())));
-        match known.get(&(row.id.as_str(), row.to.as_str()) as &dyn PairKey) {
+        match known.get(&row.id, &row.to) {
             Some(known) if known.hash == row.hash => {
                 let scopes = grown.of(known.scopes);
                 if scopes == known.scopes && row.raw == known.raw {
@@ -242,10 +248,10 @@ async fn apply_batch(
 }
 
 /// A row that is reported again as it is: its number, the hash of its bytes, its scopes.
-type Moved = (i64, Option<i64>, Option<i64>);
+pub(super) type Moved = (i64, Option<i64>, Option<i64>);
 
 /// Notes that rows were reported again, `same` ones with nothing else to note.
-async fn touch(
+pub(super) async fn touch(
     conn: &mut dyn Conn,
     table: &Table,
     stamp: &Stamp,
@@ -279,17 +285,25 @@ async fn touch(
 
 /// A row that is there already.
 #[derive(Debug, Clone, Copy)]
-struct KnownRow {
-    pk: i64,
-    hash: i64,
+pub(crate) struct KnownRow {
+    pub(crate) pk: i64,
+    pub(crate) hash: i64,
     raw: Option<i64>,
     scopes: Option<i64>,
 }
 
 /// Rows that are there already, by identity.
-type Known = HashMap<(String, String), KnownRow>;
+pub(crate) struct Known(HashMap<(String, String), KnownRow>);
 
-async fn look_up(
+impl Known {
+    /// Finds the row with an identity.
+    pub(crate) fn get(&self, id: &str, to: &str) -> Option<&KnownRow> {
+        self.0.get(&(id, to) as &dyn PairKey)
+    }
+}
+
+/// Finds the rows of a source that are there already.
+pub(crate) async fn look_up(
     conn: &mut dyn Conn,
     table: &Table,
     source: i64,
@@ -304,7 +318,7 @@ async fn look_up(
         );
         let pairs = json_pairs(rows.iter().map(|row| (row.id.as_str(), row.to.as_str())));
         let found = conn.fetch(sql, vec![source.into(), pairs]).await?;
-        return Ok(found.into_iter().filter_map(decode_known).collect());
+        return Ok(Known(found.into_iter().filter_map(decode_known).collect()));
     }
     let sql = format!(
         "SELECT \"_pk\", \"_hash\", \"_raw\", \"_scopes\", \"_id\" FROM {current} WHERE \"_source\" = $1 AND \"_id\" IN {}",
@@ -312,7 +326,7 @@ async fn look_up(
     );
     let ids = json_texts(rows.iter().map(|row| row.id.as_str()));
     let found = conn.fetch(sql, vec![source.into(), ids]).await?;
-    Ok(found.into_iter().filter_map(decode_known).collect())
+    Ok(Known(found.into_iter().filter_map(decode_known).collect()))
 }
 
 fn decode_known(row: super::super::value::Row) -> Option<((String, String), KnownRow)> {
@@ -387,55 +401,31 @@ fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow, scopes: Option<i64>) -
     values
 }
 
-/// Replaces external ids of natural-key vertices by their keys, where the vertex is known.
-///
-/// What is not known is kept as given: for most sources both are the same text.
-async fn resolve_ends(
+/// Replaces external ids of natural-key vertices at the ends of edges by their keys, where the
+/// vertex is known.
+pub(crate) async fn resolve_ends(
     conn: &mut dyn Conn,
     layout: &Layout,
-    ends: &[String; 2],
+    table: &Table,
     source: i64,
     mut rows: Vec<ReadyRow>,
 ) -> Result<Vec<ReadyRow>> {
+    let Some((from, to)) = &table.ends else {
+        return Ok(rows);
+    };
     let mut moved = false;
-    for (index, collection) in ends.iter().enumerate() {
-        let flagged = |row: &ReadyRow| row.by_external_id.get(index).copied().unwrap_or_default();
-        let ids: Vec<&str> = rows
-            .iter()
-            .filter(|row| flagged(row))
-            .map(|row| {
-                if index == 0 {
-                    row.id.as_str()
-                } else {
-                    row.to.as_str()
-                }
-            })
-            .collect();
-        let Some(vertex) = layout.get(collection).filter(|_| !ids.is_empty()) else {
+    for (index, collection) in [from, to].into_iter().enumerate() {
+        let Some(vertex) = layout.get(collection) else {
             continue;
         };
-        let sql = format!(
-            "SELECT external_id, \"_id\" FROM {} WHERE \"_source\" = $1 AND external_id IN {} \
-             AND external_id <> \"_id\"",
-            quote(&vertex.current()),
-            conn.dialect().texts(2)
-        );
-        let found = conn
-            .fetch(sql, vec![source.into(), json_texts(ids)])
-            .await?;
-        let keys: HashMap<&str, &str> = found
-            .iter()
-            .filter_map(|row| Some((row.str(0)?, row.str(1)?)))
+        let ends: Vec<&mut String> = rows
+            .iter_mut()
+            .filter(|row| row.by_external_id.get(index).copied().unwrap_or_default())
+            .map(|row| if index == 0 { &mut row.id } else { &mut row.to })
             .collect();
-        for row in &mut rows {
-            if flagged(row) {
-                let end = if index == 0 { &mut row.id } else { &mut row.to };
-                if let Some(key) = keys.get(end.as_str()) {
-                    (*key).clone_into(end);
-                    moved = true;
-                }
-            }
-        }
+        let ids = ends.iter().map(|end| end.as_str());
+        let keys = Keys::find(conn, vertex, source, ids).await?;
+        moved |= keys.name(ends.into_iter());
     }
     if moved {
         // Two names of one vertex can make two edges one: the last stays.

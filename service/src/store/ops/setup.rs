@@ -38,6 +38,13 @@ impl Operation for Prepare {
                 conn.execute(sql, Vec::new()).await?;
             }
         }
+        conn.execute(
+            "CREATE INDEX IF NOT EXISTS ix_imports_refused ON imports (source, at) \
+             WHERE code IS NOT NULL"
+                .into(),
+            Vec::new(),
+        )
+        .await?;
         let rows = conn
             .fetch(
                 "SELECT value FROM meta WHERE name = 'version'".into(),
