@@ -22,6 +22,8 @@ pub mod record;
 pub mod report;
 pub mod secret;
 pub mod state;
+#[cfg(feature = "tasks")]
+pub mod tasks;
 pub mod telemetry;
 
 pub use failure::{Effect, Failure, FailureKind, Retry};

@@ -11,6 +11,8 @@ mod full;
 mod guard;
 mod importer;
 mod incremental;
+#[cfg(feature = "tasks")]
+mod ingest;
 pub mod phase;
 
 use std::path::PathBuf;
@@ -21,6 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use choose::{Situation, choose};
 pub use guard::excessive;
+#[cfg(feature = "tasks")]
+pub use ingest::Ingested;
+#[cfg(feature = "tasks")]
+pub(crate) use ingest::{Batch, set_up_extension};
 pub use phase::Phase;
 
 use crate::car::CarClient;

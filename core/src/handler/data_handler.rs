@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use car_schema::wire::SessionPatch;
 use car_schema::{Model, RowKey};
@@ -49,7 +50,7 @@ pub struct Options {
 pub struct DataHandler {
     header: Header,
     model: Model,
-    validator: Validator,
+    validator: Arc<Validator>,
     options: Options,
     collections: Vec<Collection>,
     by_name: QuickMap<String, usize>,
@@ -85,7 +86,12 @@ struct Collection {
 impl DataHandler {
     /// Makes a handler for one run.
     #[must_use]
-    pub fn new(header: Header, model: Model, validator: Validator, options: Options) -> Self {
+    pub fn new(
+        header: Header,
+        model: Model,
+        validator: impl Into<Arc<Validator>>,
+        options: Options,
+    ) -> Self {
         let spill = SpillOptions {
             folder: options.spill_folder.clone(),
             keep: options.keep_spill,
@@ -94,7 +100,7 @@ impl DataHandler {
         Self {
             header,
             model,
-            validator,
+            validator: validator.into(),
             quarantine: Quarantine::new(options.quarantine.clone()),
             options,
             collections: Vec::new(),

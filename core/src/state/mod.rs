@@ -91,6 +91,8 @@ pub use model::{
 };
 pub use open::open_run;
 pub use sqlite::SqliteStore;
+#[cfg(feature = "tasks")]
+pub(crate) use sqlite::file;
 
 /// Gives out leases.
 #[async_trait]

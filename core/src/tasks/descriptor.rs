@@ -90,7 +90,7 @@ impl TaskDescriptor {
             .take(16)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        TaskId(text.into())
+        TaskId(text)
     }
 }
 
@@ -120,11 +120,11 @@ impl<'de> Deserialize<'de> for TaskDescriptor {
 
 /// The id of a task: 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TaskId(Arc<str>);
+pub struct TaskId(String);
 
 impl TaskId {
     /// Takes an id from outside, however malformed: an unknown one finds nothing.
-    pub fn from_text(text: impl Into<Arc<str>>) -> Self {
+    pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
@@ -238,9 +238,19 @@ mod tests {
     fn what_cannot_name_a_task_is_refused() {
         let deep = "[".repeat(40) + &"]".repeat(40);
         let large = format!("\"{}\"", "x".repeat(LARGEST_DESCRIPTOR));
-        for text in ["", "{", "1e300", "123456789012345678901234567890", &deep, &large] {
+        for text in [
+            "",
+            "{",
+            "1e300",
+            "123456789012345678901234567890",
+            &deep,
+            &large,
+        ] {
             let refused = TaskDescriptor::parse(text);
-            assert!(matches!(refused, Err(TaskError::Descriptor(_))), "{text:.40}");
+            assert!(
+                matches!(refused, Err(TaskError::Descriptor(_))),
+                "{text:.40}"
+            );
         }
     }
 }

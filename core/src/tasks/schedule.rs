@@ -275,7 +275,9 @@ impl Recurring {
             When::Cron(_) => self.jitter,
         };
         let hash = xxh3_64_with_seed(task.as_bytes(), time.unsigned_abs());
-        time.saturating_add(signed(hash.checked_rem(most.saturating_add(1)).unwrap_or(0)))
+        time.saturating_add(signed(
+            hash.checked_rem(most.saturating_add(1)).unwrap_or(0),
+        ))
     }
 }
 
@@ -310,7 +312,10 @@ enum Direction {
 
 fn cron(expression: &str) -> Result<Cron, TaskError> {
     let wrong = |error: &dyn std::fmt::Display| {
-        TaskError::Schedule(format!("`{}` is no cron expression: {error}", expression.trim()))
+        TaskError::Schedule(format!(
+            "`{}` is no cron expression: {error}",
+            expression.trim()
+        ))
     };
     croner::parser::CronParser::builder()
         .seconds(croner::parser::Seconds::Optional)
@@ -372,7 +377,11 @@ mod tests {
             (CatchUp::All, (2000, 10_400)),
         ] {
             let recurring = each_second().catch_up(policy);
-            assert_eq!(recurring.after_absence(2000, 10_400, "t"), expected, "{policy:?}");
+            assert_eq!(
+                recurring.after_absence(2000, 10_400, "t"),
+                expected,
+                "{policy:?}"
+            );
         }
         let all = each_second().catch_up(CatchUp::All);
         assert_eq!(all.after_run(2000, 10_400, 10_450, "t"), (3000, 10_450));
@@ -386,7 +395,10 @@ mod tests {
         for tick in 0..100 {
             let tick = tick * 1000;
             let (next, due) = recurring.after_run(tick, 0, tick, "t");
-            assert!((0..=500).contains(&(due - next)), "at most half of the period");
+            assert!(
+                (0..=500).contains(&(due - next)),
+                "at most half of the period"
+            );
             assert_eq!(recurring.after_run(tick, 0, tick, "t"), (next, due));
             seen.insert(due - next);
         }
@@ -401,8 +413,18 @@ mod tests {
         assert_eq!(daily.first(new_year), new_year + 9_000_000);
         let mondays = Recurring::cron("0 0 * * MON").unwrap();
         assert_eq!(mondays.first(new_year), new_year + 4 * 86_400_000);
-        assert_eq!(daily.latest(new_year, new_year + 2 * 86_400_000), new_year + 95_400_000);
-        for text in ["", "x", "61 * * * *", "* * *", "0 0 31 2 *", "* * * * * * * *"] {
+        assert_eq!(
+            daily.latest(new_year, new_year + 2 * 86_400_000),
+            new_year + 95_400_000
+        );
+        for text in [
+            "",
+            "x",
+            "61 * * * *",
+            "* * *",
+            "0 0 31 2 *",
+            "* * * * * * * *",
+        ] {
             assert!(Recurring::cron(text).is_err(), "{text}");
         }
     }

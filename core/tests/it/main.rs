@@ -14,4 +14,5 @@ mod retry;
 mod secret;
 mod state;
 mod support;
+mod tasks;
 mod validator;

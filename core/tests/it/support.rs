@@ -2,6 +2,7 @@
 //! can be told to misbehave, and a run with short waits.
 
 mod car_mock;
+mod other;
 mod recorder;
 mod script;
 
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use car_mock::{Answer, CarMock, Order};
+pub(crate) use other::{Other, say};
 pub(crate) use recorder::Recorder;
 pub(crate) use script::{Script, assets, extension, records};
 
