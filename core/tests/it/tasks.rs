@@ -1,7 +1,7 @@
 //! Tasks: one suite for every engine, and what only the embedded one can do.
 
 mod embedded;
-mod manager;
+pub(crate) mod manager;
 mod processes;
 mod suite;
-mod support;
+pub(crate) mod support;

@@ -19,13 +19,13 @@ use crate::support::soon;
 
 /// What connectors are to do wrong, and what they did.
 #[derive(Default)]
-struct World {
+pub(crate) struct World {
     broken: Mutex<HashSet<String>>,
     calls: Mutex<Vec<String>>,
 }
 
 impl World {
-    fn break_(&self, what: &str) {
+    pub(crate) fn break_(&self, what: &str) {
         self.broken.lock().unwrap().insert(what.to_owned());
     }
 
@@ -40,7 +40,7 @@ impl World {
     /// Notes a call, which may be broken.
     fn call(&self, what: &str, name: &str) -> Result<(), Failure> {
         self.calls.lock().unwrap().push(what.to_owned());
-        let broken = self.broken.lock().unwrap();
+        let broken = self.broken.lock().unwrap().clone();
         if broken.contains(&format!("panic in {what}")) {
             panic!("{what} is not ready");
         }
@@ -149,6 +149,19 @@ impl Task for Poll {
     }
 }
 
+/// Starts a manager that knows this one kind.
+pub(crate) async fn manager(engine: &Arc<SqliteEngine>, world: &Arc<World>) -> Manager {
+    Manager::start(ManagerOptions {
+        engine: Arc::clone(engine) as _,
+        store: Arc::clone(engine) as _,
+        providers: vec![Arc::new(Kind(Arc::clone(world)))],
+        car: None,
+        cancel: CancellationToken::new(),
+    })
+    .await
+    .unwrap()
+}
+
 struct Process {
     engine: Arc<SqliteEngine>,
     manager: Manager,
@@ -158,15 +171,7 @@ impl Process {
     async fn start(place: &Embedded, world: &Arc<World>) -> Self {
         let engine = SqliteEngine::open_with(&place.path(), place.options()).await;
         let engine = Arc::new(engine.unwrap());
-        let manager = Manager::start(ManagerOptions {
-            engine: Arc::clone(&engine) as _,
-            store: Arc::clone(&engine) as _,
-            providers: vec![Arc::new(Kind(Arc::clone(world)))],
-            car: None,
-            cancel: CancellationToken::new(),
-        })
-        .await
-        .unwrap();
+        let manager = manager(&engine, world).await;
         Self { engine, manager }
     }
 
