@@ -13,6 +13,7 @@ mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;
+mod extra;
 mod folder;
 mod graphql;
 mod ingest;

@@ -41,8 +41,8 @@ impl Snapshot {
     /// When an extension does not fit the core model or another extension.
     pub(crate) fn new(version: i64, created: bool, extensions: Vec<Extension>) -> Result<Self> {
         let model = model(&extensions)?;
-        let layout = Layout::new(&model);
-        let rules = Rules::new(&model, &layout)?;
+        let layout = Layout::new(&model, &extensions);
+        let rules = Rules::new(&model, &layout, &extensions)?;
         Ok(Self {
             version,
             created,

@@ -129,6 +129,15 @@ impl Draft {
 
     fn finish(mut self, rules: &CollectionRules, raw: i64) -> Result<ReadyRow, Fault> {
         self.fill_name(rules);
+        for (place, value) in &rules.defaults {
+            if let Some(slot) = self
+                .fields
+                .get_mut(*place)
+                .filter(|slot| **slot == Value::Null)
+            {
+                slot.clone_from(value);
+            }
+        }
         for (name, place) in &rules.required {
             if matches!(self.fields.get(*place), None | Some(Value::Null)) {
                 return Err((Some(name.clone()), "is required".into()));

@@ -14,6 +14,7 @@ mod oracle;
 mod pages;
 mod peer;
 mod process;
+mod properties;
 mod protocol;
 mod query;
 mod runs;

@@ -210,13 +210,17 @@ impl Harness {
         harness
     }
 
-    /// Makes a key for a running service and returns a caller that uses it.
-    pub(crate) async fn key(&self, role: &str, sources: &[&str]) -> Caller {
-        let place = match &self.database {
+    /// Returns where the data is.
+    pub(crate) fn place(&self) -> car_service::Place {
+        match &self.database {
             Some(url) => car_service::Place::Server(url.clone()),
             None => car_service::Place::Folder(self.folder.path().join("data")),
-        };
-        let admin = car_service::Admin::open(&place).await.unwrap();
+        }
+    }
+
+    /// Makes a key for a running service and returns a caller that uses it.
+    pub(crate) async fn key(&self, role: &str, sources: &[&str]) -> Caller {
+        let admin = car_service::Admin::open(&self.place()).await.unwrap();
         let sources = sources.iter().map(|&source| source.to_owned()).collect();
         let credentials = admin.create_key(role, sources).await.unwrap();
         admin.close().await;

@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use car_schema::{Report, Source};
+use car_schema::{Identity, Report, Source};
 
 use super::super::conn::Conn;
 use super::super::dialect::quote;
 use super::super::job::Operation;
-use super::super::layout::{Layout, Table};
+use super::super::layout::{FieldColumn, Layout, Table};
 use super::super::value::Value;
 use super::natural::Keys;
-use super::retire::{close_rows, close_tag_rows};
+use super::retire::close_rows;
 use super::scope::{self, Scope};
 use super::source::{self, SourceRow};
-use super::{check_state, json_ints, json_pairs, json_texts, now};
+use super::tags::write_tags;
+use super::{check_state, json_ints, json_pairs, json_texts, late, now, unique};
 use crate::error::Result;
 
 /// A row that is ready to be stored.
@@ -236,15 +237,42 @@ async fn apply_batch(
         close_rows(conn, table, &condition, vec![json_ints(&stale)]).await?;
     }
     if !write.is_empty() {
+        let names = external_names(table, &write);
+        let unique = table.fields.iter().any(|field| field.unique);
+        let keys: Vec<(String, String)> = write
+            .iter()
+            .filter(|_| unique)
+            .map(|(row, _)| (row.id.clone(), row.to.clone()))
+            .collect();
         let rows = write
             .into_iter()
             .map(|(row, scopes)| to_values(table, stamp, row, scopes))
             .collect();
         conn.insert_many(&table.current(), &table.columns(), rows)
             .await?;
+        if unique {
+            unique::check(conn, table, stamp.source, &keys).await?;
+        }
+        late::name_edges(conn, layout, table, stamp.source, &names).await?;
     }
-    write_tags(conn, table, stamp, &tag, &untag).await?;
+    write_tags(conn, table, (stamp.source, stamp.now), &tag, &untag).await?;
     Ok(applied)
+}
+
+/// Returns external id and key of natural-key vertices where the two differ.
+fn external_names(table: &Table, rows: &[(ReadyRow, Option<i64>)]) -> Vec<(String, String)> {
+    if table.identity != Some(Identity::Key) {
+        return Vec::new();
+    }
+    let column = |field: &FieldColumn| field.name == "external_id";
+    let Some(place) = table.fields.iter().position(column) else {
+        return Vec::new();
+    };
+    rows.iter()
+        .filter_map(|(row, _)| Some((row.fields.get(place)?.as_str()?, row.id.as_str())))
+        .filter(|(external, key)| external != key)
+        .map(|(external, key)| (external.to_owned(), key.to_owned()))
+        .collect()
 }
 
 /// A row that is reported again as it is: its number, the hash of its bytes, its scopes.
@@ -436,44 +464,4 @@ pub(crate) async fn resolve_ends(
         rows = last.into_values().collect();
     }
     Ok(rows)
-}
-
-async fn write_tags(
-    conn: &mut dyn Conn,
-    table: &Table,
-    stamp: &Stamp,
-    tag: &[(String, String)],
-    untag: &[(String, String)],
-) -> Result<()> {
-    let pairs = |list: &[(String, String)]| {
-        json_pairs(list.iter().map(|(id, name)| (id.as_str(), name.as_str())))
-    };
-    if !tag.is_empty() {
-        let sql = format!(
-            "INSERT INTO tags (source, collection, id, name, t1) \
-             SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), p.a, p.b, CAST($3 AS BIGINT) FROM {} p \
-             WHERE true ON CONFLICT (source, collection, id, name) DO NOTHING",
-            conn.dialect().pairs(4)
-        );
-        let args = vec![
-            stamp.source.into(),
-            table.name.as_str().into(),
-            stamp.now.into(),
-            pairs(tag),
-        ];
-        conn.execute(sql, args).await?;
-    }
-    if !untag.is_empty() {
-        let condition = format!(
-            "source = $2 AND collection = $3 AND (id, name) IN (SELECT a, b FROM {} p)",
-            conn.dialect().pairs(4)
-        );
-        let args = vec![
-            stamp.source.into(),
-            table.name.as_str().into(),
-            pairs(untag),
-        ];
-        close_tag_rows(conn, &condition, args).await?;
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 pub(crate) mod import;
 pub(crate) mod keep;
 pub(crate) mod keys;
+pub(crate) mod late;
 pub(crate) mod natural;
 pub(crate) mod patch;
 pub(crate) mod refused;
@@ -17,6 +18,7 @@ pub(crate) mod setup;
 pub(crate) mod source;
 pub(crate) mod tags;
 pub(crate) mod unchanged;
+pub(crate) mod unique;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

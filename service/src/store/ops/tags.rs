@@ -10,7 +10,7 @@ use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
 use super::super::value::Value;
 use super::retire::close_tag_rows;
-use super::{check_state, now, source};
+use super::{check_state, json_pairs, now, source};
 use crate::error::{Error, Result};
 
 /// Adds or takes off tags of vertices.
@@ -96,5 +96,42 @@ async fn forget_bytes(conn: &mut dyn Conn, table: &Table, source: i64, id: &str)
         quote(&table.current())
     );
     conn.execute(sql, vec![id.into(), source.into()]).await?;
+    Ok(())
+}
+
+/// Adds and takes off tags of vertices of a source, at a time.
+pub(super) async fn write_tags(
+    conn: &mut dyn Conn,
+    table: &Table,
+    (source, now): (i64, i64),
+    tag: &[(String, String)],
+    untag: &[(String, String)],
+) -> Result<()> {
+    let pairs = |list: &[(String, String)]| {
+        json_pairs(list.iter().map(|(id, name)| (id.as_str(), name.as_str())))
+    };
+    if !tag.is_empty() {
+        let sql = format!(
+            "INSERT INTO tags (source, collection, id, name, t1) \
+             SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), p.a, p.b, CAST($3 AS BIGINT) FROM {} p \
+             WHERE true ON CONFLICT (source, collection, id, name) DO NOTHING",
+            conn.dialect().pairs(4)
+        );
+        let args = vec![
+            source.into(),
+            table.name.as_str().into(),
+            now.into(),
+            pairs(tag),
+        ];
+        conn.execute(sql, args).await?;
+    }
+    if !untag.is_empty() {
+        let condition = format!(
+            "source = $2 AND collection = $3 AND (id, name) IN (SELECT a, b FROM {} p)",
+            conn.dialect().pairs(4)
+        );
+        let args = vec![source.into(), table.name.as_str().into(), pairs(untag)];
+        close_tag_rows(conn, &condition, args).await?;
+    }
     Ok(())
 }
