@@ -8,7 +8,8 @@ use car_schema::is_key;
 
 use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::{Error, Result};
-use crate::folder::StartError;
+use crate::folder::{Folder, StartError};
+use crate::migrate;
 use crate::state::AppState;
 use crate::store::Store;
 use crate::store::ops::{keys, setup};
@@ -28,6 +29,16 @@ pub enum Place {
     Folder(PathBuf),
     /// On a PostgreSQL server.
     Server(String),
+}
+
+impl Place {
+    /// Names the place in errors, without the secrets of an address.
+    fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Server(_) => "the server named by --database-url".to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Place {
@@ -59,7 +70,55 @@ impl Admin {
     ///
     /// When there is none, or it cannot be opened.
     pub async fn open(place: &Place) -> Result<Self, StartError> {
-        let (store, name) = match place {
+        let admin = Self::connect(place).await?;
+        let prepared = admin.store.write(setup::Prepare).await;
+        prepared.map_err(|source| StartError::Database {
+            place: place.name(),
+            source,
+        })?;
+        Ok(admin)
+    }
+
+    /// Brings the database up to this version of the program, as a start of the service does,
+    /// and returns the names of what it lacked. Makes it where there is none. On a server this
+    /// may be done while services run.
+    ///
+    /// # Errors
+    ///
+    /// When the database is from a newer program, cannot be opened or changed, or its folder is
+    /// in use by a service.
+    pub async fn migrate(place: &Place) -> Result<Vec<String>, StartError> {
+        let folder = match place {
+            Place::Folder(path) => Some(Folder::open(path)?),
+            Place::Server(_) => None,
+        };
+        let admin = Self::connect(place).await?;
+        let made = migrate::migrate(&admin.store).await;
+        admin.close().await;
+        drop(folder);
+        made.map_err(|source| StartError::Database {
+            place: place.name(),
+            source,
+        })
+    }
+
+    /// Returns the names of what [`Admin::migrate`] would make, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When there is no database, it is from a newer program or cannot be opened.
+    pub async fn missing(place: &Place) -> Result<Vec<String>, StartError> {
+        let admin = Self::connect(place).await?;
+        let missing = migrate::check(&admin.store).await;
+        admin.close().await;
+        missing.map_err(|source| StartError::Database {
+            place: place.name(),
+            source,
+        })
+    }
+
+    async fn connect(place: &Place) -> Result<Self, StartError> {
+        let store = match place {
             Place::Folder(folder) => {
                 let file = folder.join("car.db");
                 if !file.is_file() {
@@ -71,19 +130,14 @@ impl Admin {
                         ),
                     });
                 }
-                (Store::sqlite(&file).await, folder.display().to_string())
+                Store::sqlite(&file).await
             }
-            Place::Server(url) => (
-                Store::postgres(url).await,
-                "the server named by --database-url".to_owned(),
-            ),
+            Place::Server(url) => Store::postgres(url).await,
         };
-        let failed = |source| StartError::Database {
-            place: name.clone(),
+        let store = store.map_err(|source| StartError::Database {
+            place: place.name(),
             source,
-        };
-        let store = store.map_err(failed)?;
-        store.write(setup::Prepare).await.map_err(failed)?;
+        })?;
         Ok(Self { store })
     }
 

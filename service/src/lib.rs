@@ -19,6 +19,7 @@ mod graphql;
 mod ingest;
 mod linger;
 mod meter;
+mod migrate;
 mod pages;
 mod retention;
 mod server;

@@ -59,7 +59,7 @@ impl Snapshot {
 ///
 /// Extensions can build on each other, whatever the order of their keys: they are tried until
 /// a round brings nothing new.
-fn model(extensions: &[Extension]) -> Result<Model> {
+pub(crate) fn model(extensions: &[Extension]) -> Result<Model> {
     let mut model = Model::core();
     let mut waiting: Vec<&Extension> = extensions.iter().collect();
     loop {

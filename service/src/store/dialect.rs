@@ -26,16 +26,6 @@ impl Dialect {
         }
     }
 
-    /// Returns the type of the elements of a list argument.
-    pub(crate) const fn array_type(self, ty: ColumnType) -> &'static str {
-        match ty {
-            ColumnType::Text => "TEXT",
-            ColumnType::Int => "BIGINT",
-            ColumnType::Float => "DOUBLE PRECISION",
-            ColumnType::Bool => "BOOLEAN",
-        }
-    }
-
     /// Returns how to index a column that is looked up by equality. PostgreSQL cannot keep long
     /// text in an ordered index.
     pub(crate) fn index(self, ty: ColumnType, column: &str) -> String {
@@ -51,6 +41,17 @@ impl Dialect {
         match self {
             Self::Sqlite => None,
             Self::Postgres => Some("SELECT pg_advisory_xact_lock(6722001)"),
+        }
+    }
+
+    /// Returns the statement that raises the limits of time, up to the end of the transaction.
+    pub(crate) const fn patience(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(
+                "SELECT set_config('lock_timeout', '3600s', true), \
+                 set_config('statement_timeout', '7200s', true)",
+            ),
         }
     }
 

@@ -7,10 +7,14 @@
     reason = "a helper that cannot go on fails its test, a skipped test says so"
 )]
 
+mod database_url;
 mod graph;
+mod kills;
 mod known;
+mod migrate;
 mod openapi;
 mod oracle;
+mod own_server;
 mod pages;
 mod peer;
 mod process;
@@ -21,3 +25,4 @@ mod runs;
 mod scopes;
 mod support;
 mod upgrade;
+mod vanishing;

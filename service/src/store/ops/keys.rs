@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::super::conn::Conn;
 use super::super::job::Operation;
 use super::super::value::Value;
-use super::now;
+use super::{now, state_for_change};
 use crate::auth::{Role, StoredKey};
 use crate::error::Result;
 
@@ -60,6 +60,24 @@ impl Operation for AddKey {
         )
         .await?;
         Ok(())
+    }
+}
+
+/// Stores a key unless there is one already; tells whether it did. Of many services that start
+/// on an empty database at once, one does.
+pub(crate) struct AddFirstKey(pub(crate) StoredKey);
+
+#[async_trait]
+impl Operation for AddFirstKey {
+    type Output = bool;
+
+    async fn apply(self, conn: &mut dyn Conn) -> Result<bool> {
+        state_for_change(conn).await?;
+        if !all(conn).await?.is_empty() {
+            return Ok(false);
+        }
+        AddKey(self.0).apply(conn).await?;
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The writes of the service, and the few reads that belong to them.
 
+pub(crate) mod catalog;
 pub(crate) mod import;
 pub(crate) mod keep;
 pub(crate) mod keys;

@@ -24,49 +24,62 @@ impl Operation for Prepare {
     type Output = State;
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<State> {
-        let dialect = conn.dialect();
-        if let Some(lock) = dialect.lock_tables() {
+        be_patient(conn).await?;
+        if let Some(lock) = conn.dialect().lock_tables() {
             conn.fetch(lock.into(), Vec::new()).await?;
         }
-        for statement in own_tables(dialect) {
+        for statement in own_tables(conn.dialect()) {
             conn.execute(statement, Vec::new()).await?;
         }
         for (table, name, ty) in ADDED {
             if !columns_of(conn, table).await?.contains(*name) {
-                let ty = dialect.column_type(*ty);
+                let ty = conn.dialect().column_type(*ty);
                 let sql = format!("ALTER TABLE {table} ADD COLUMN {name} {ty}");
                 conn.execute(sql, Vec::new()).await?;
             }
         }
-        conn.execute(
-            "CREATE INDEX IF NOT EXISTS ix_imports_refused ON imports (source, at) \
-             WHERE code IS NOT NULL"
-                .into(),
-            Vec::new(),
-        )
-        .await?;
-        let rows = conn
-            .fetch(
-                "SELECT value FROM meta WHERE name = 'version'".into(),
-                Vec::new(),
-            )
-            .await?;
-        let version = rows.first().and_then(|row| row.str(0)?.parse::<i64>().ok());
-        match version {
-            Some(version) if version > VERSION => return Err(newer(version)),
-            Some(VERSION) => {}
-            Some(_) | None => set_meta(conn, "version", &VERSION.to_string()).await?,
+        conn.execute(ADDED_INDEX.into(), Vec::new()).await?;
+        if stored_version(conn).await? != Some(VERSION) {
+            set_meta(conn, "version", &VERSION.to_string()).await?;
         }
         state(conn).await
     }
 }
 
 /// Columns that came after the first version: table, name, type.
-const ADDED: &[(&str, &str, ColumnType)] = &[
+pub(super) const ADDED: &[(&str, &str, ColumnType)] = &[
     ("sources", "session_scopes", ColumnType::Text),
     ("imports", "code", ColumnType::Text),
     ("imports", "error", ColumnType::Text),
 ];
+
+/// An index of such a column.
+pub(super) const ADDED_INDEX: &str = "CREATE INDEX IF NOT EXISTS ix_imports_refused \
+                                      ON imports (source, at) WHERE code IS NOT NULL";
+
+/// Lets what follows in the transaction take the time that building an index of a large table
+/// takes, and wait for another service that does so.
+async fn be_patient(conn: &mut dyn Conn) -> Result<()> {
+    if let Some(sql) = conn.dialect().patience() {
+        conn.fetch(sql.into(), Vec::new()).await?;
+    }
+    Ok(())
+}
+
+/// Reads the version of the service's own tables.
+///
+/// # Errors
+///
+/// When it is from a newer program.
+pub(super) async fn stored_version(conn: &mut dyn Conn) -> Result<Option<i64>> {
+    let sql = "SELECT value FROM meta WHERE name = 'version'";
+    let rows = conn.fetch(sql.into(), Vec::new()).await?;
+    let version = rows.first().and_then(|row| row.str(0)?.parse::<i64>().ok());
+    match version {
+        Some(version) if version > VERSION => Err(newer(version)),
+        version => Ok(version),
+    }
+}
 
 fn newer(version: i64) -> Error {
     Error::new(
@@ -78,7 +91,7 @@ fn newer(version: i64) -> Error {
     )
 }
 
-fn own_tables(dialect: Dialect) -> Vec<String> {
+pub(super) fn own_tables(dialect: Dialect) -> Vec<String> {
     let int = dialect.column_type(ColumnType::Int);
     let serial = dialect.serial();
     let text = dialect.column_type(ColumnType::Text);
@@ -175,6 +188,7 @@ impl Operation for EnsureTables {
     type Output = ();
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<()> {
+        be_patient(conn).await?;
         state_for_change(conn).await?;
         ensure_tables(conn, &self.0).await
     }
