@@ -117,6 +117,15 @@ pub const TOOLS: &[Tool] = &[
         source: Source::Module { version: "4.0.3" },
     },
     Tool {
+        name: "schemathesis",
+        purpose: "calls to the CAR service made from its OpenAPI document",
+        source: Source::Program {
+            package: "schemathesis",
+            version: "4.32.5",
+            or_crate: false,
+        },
+    },
+    Tool {
         name: "postgresql",
         purpose: "the CAR service on PostgreSQL",
         source: Source::Debian {

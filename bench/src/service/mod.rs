@@ -301,7 +301,7 @@ const PAGES: [(&str, &str); 5] = [
     ("page: browse", "/ui/browse?collection=asset"),
     (
         "page: browse, by an indexed field",
-        "/ui/browse?collection=asset&field=name&op=eq&value=asset-7.example.com",
+        "/ui/browse?collection=asset&field=name&op=is&value=asset-7.example.com",
     ),
     (
         "page: entity",

@@ -1,9 +1,4 @@
 //! The measurements run from end to end, at sizes that say nothing but that they work.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a helper that cannot go on fails its test, a skipped part says so"
-)]
 
 use std::process::Command;
 

@@ -223,10 +223,12 @@ impl Conn for PostgresConn {
         *inserted = inserted.saturating_add(rows.len());
         let conn: &mut PgConnection = &mut self.transaction;
         let mut stream = conn.copy_in_raw(&sql).await.map_err(failed)?;
+        stream.send(copy::HEAD).await.map_err(failed)?;
         for rows in rows.chunks(CHUNK) {
-            let chunk = copy::encode(columns, rows)?;
-            stream.send(chunk).await.map_err(failed)?;
+            let piece = copy::encode(columns, rows)?;
+            stream.send(piece).await.map_err(failed)?;
         }
+        stream.send(copy::END).await.map_err(failed)?;
         stream.finish().await.map_err(failed)?;
         Ok(())
     }

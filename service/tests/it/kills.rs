@@ -136,10 +136,7 @@ async fn check(client: &Client, answered: &[(usize, String)]) {
         );
         let answer = client.post("v3/query", json!({ "query": query })).await;
         let answer = answer.expect(200);
-        for asset in answer["data"]["asset"]
-            .as_array()
-            .expect(&answer.to_string())
-        {
+        for asset in answer["data"]["asset"].as_array().unwrap() {
             let (import, _) = asset["external_id"]
                 .as_str()
                 .unwrap()

@@ -251,12 +251,6 @@ impl Client {
         }
     }
 
-    /// Returns host and port.
-    pub(crate) fn address(&self) -> String {
-        let rest = self.base.trim_start_matches("http://");
-        rest.split('/').next().unwrap_or_default().to_owned()
-    }
-
     /// Builds a call; a path that begins with `v3/` goes to that version.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = match path.strip_prefix("v3/") {

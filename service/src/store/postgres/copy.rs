@@ -5,22 +5,21 @@ use super::super::value::{ColumnType, Value};
 use crate::error::{Error, Result};
 
 /// What a stream begins with: the signature, no flags, no further header.
-const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 /// What a stream ends with.
-const END: i16 = -1;
+pub(super) const END: &[u8] = b"\xff\xff";
 
 /// The length that stands for no value.
 const NULL: i32 = -1;
 
-/// Writes rows as one stream.
+/// Writes rows as a piece of a stream, between [`HEAD`] and [`END`].
 ///
 /// # Errors
 ///
 /// When a row is larger than the form allows.
 pub(super) fn encode(columns: &[BulkColumn], rows: &[Vec<Value>]) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(rows.len().saturating_mul(256));
-    out.extend_from_slice(HEAD);
     let count = i16::try_from(columns.len()).map_err(too_large)?;
     for row in rows {
         out.extend_from_slice(&count.to_be_bytes());
@@ -28,7 +27,6 @@ pub(super) fn encode(columns: &[BulkColumn], rows: &[Vec<Value>]) -> Result<Vec<
             put(&mut out, column.ty, value)?;
         }
     }
-    out.extend_from_slice(&END.to_be_bytes());
     Ok(out)
 }
 
@@ -82,13 +80,11 @@ mod tests {
             ],
             vec![Value::Null, Value::Null, Value::Null, Value::Null],
         ];
-        let mut wanted = HEAD.to_vec();
-        wanted.extend_from_slice(b"\0\x04\0\0\0\x03x\xc3\xbc");
+        let mut wanted = b"\0\x04\0\0\0\x03x\xc3\xbc".to_vec();
         wanted.extend_from_slice(b"\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xfe");
         wanted.extend_from_slice(b"\0\0\0\x08\x3f\xf0\0\0\0\0\0\0\0\0\0\x01\x01");
         wanted.extend_from_slice(b"\0\x04");
         wanted.extend_from_slice(&[0xff; 16]);
-        wanted.extend_from_slice(b"\xff\xff");
         assert_eq!(encode(&columns, &rows).unwrap(), wanted);
         assert_eq!(HEAD.len(), 19);
     }
