@@ -54,5 +54,6 @@ async fn layout(conn: &mut dyn Conn) -> Result<Option<Layout>> {
         return Ok(None);
     }
     let extensions = schema::all(conn).await?;
-    Ok(Some(Layout::new(&state::model(&extensions)?)))
+    let model = state::model(&extensions)?;
+    Ok(Some(Layout::new(&model, &extensions)))
 }
