@@ -147,41 +147,7 @@ impl Admin {
     ///
     /// When the role is unknown, a connector names no source or another role names one.
     pub async fn create_key(&self, role: &str, sources: Vec<String>) -> Result<Credentials> {
-        let role = match (role, sources.is_empty()) {
-            ("admin", true) => Role::Admin,
-            ("consumer", true) => Role::Consumer,
-            ("connector", false) => Role::Connector(sources),
-            ("connector", true) => {
-                return Err(Error::bad_request(
-                    "missing_source",
-                    "a connector's key needs the sources it may act for; name them with --source",
-                ));
-            }
-            ("admin" | "consumer", false) => {
-                return Err(Error::bad_request(
-                    "unexpected_source",
-                    "only a connector's key has sources; leave --source out",
-                ));
-            }
-            _ => {
-                return Err(Error::bad_request(
-                    "unknown_role",
-                    "the role is admin, connector or consumer; choose with --role",
-                ));
-            }
-        };
-        if let Role::Connector(sources) = &role
-            && let Some(bad) = sources.iter().find(|source| !is_key(source))
-        {
-            return Err(Error::bad_request(
-                "invalid_source",
-                format!("`{bad}` cannot be the name of a source; change --source"),
-            ));
-        }
-        let credentials = Credentials::generate();
-        let key = StoredKey::new(&credentials, role);
-        self.store.write(keys::AddKey(key)).await?;
-        Ok(credentials)
+        create_key(&self.store, role, sources).await
     }
 
     /// Lists all keys.
@@ -273,4 +239,51 @@ impl Admin {
     pub async fn close(self) {
         self.store.close().await;
     }
+}
+
+/// Makes a key. The password is returned now and never again.
+///
+/// # Errors
+///
+/// When the role is unknown, a connector names no source or another role names one.
+pub(crate) async fn create_key(
+    store: &Store,
+    role: &str,
+    sources: Vec<String>,
+) -> Result<Credentials> {
+    let role = match (role, sources.is_empty()) {
+        ("admin", true) => Role::Admin,
+        ("consumer", true) => Role::Consumer,
+        ("connector", false) => Role::Connector(sources),
+        ("connector", true) => {
+            return Err(Error::bad_request(
+                "missing_source",
+                "a connector's key needs the sources it may act for; name at least one",
+            ));
+        }
+        ("admin" | "consumer", false) => {
+            return Err(Error::bad_request(
+                "unexpected_source",
+                "only a connector's key has sources; leave them out",
+            ));
+        }
+        _ => {
+            return Err(Error::bad_request(
+                "unknown_role",
+                "the role is admin, connector or consumer; choose one of them",
+            ));
+        }
+    };
+    if let Role::Connector(sources) = &role
+        && let Some(bad) = sources.iter().find(|source| !is_key(source))
+    {
+        return Err(Error::bad_request(
+            "invalid_source",
+            format!("`{bad}` cannot be the key of a source: 1 to 254 letters, digits and some marks"),
+        ));
+    }
+    let credentials = Credentials::generate();
+    let key = StoredKey::new(&credentials, role);
+    store.write(keys::AddKey(key)).await?;
+    Ok(credentials)
 }

@@ -76,7 +76,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/imports/compare", post(compare::compare))
         .route("/source/{source}/rows", get(compare::rows))
         .route("/source/{source}/runs", get(runs::list).post(runs::keep))
-        .route("/query", post(query::post))
+        .route("/query", get(query::get).post(query::post))
         .route(
             "/DataRetentionPolicy",
             get(retention::show).post(retention::set),

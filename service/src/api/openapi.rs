@@ -283,6 +283,14 @@ const CALLS: &[Call] = &[
         "200",
     ),
     call(
+        "get",
+        "/v3/query",
+        "Answers GraphQL that only reads",
+        &["query", "variables", "operationName"],
+        Body::None,
+        "200",
+    ),
+    call(
         "post",
         "/v3/imports/unchanged",
         "Reports the rows that are as the sender believes, and tells which are not",

@@ -12,6 +12,7 @@ mod format;
 mod history;
 mod html;
 mod imports;
+mod keys;
 mod layout;
 mod login;
 mod neighbours;
@@ -63,6 +64,8 @@ pub(crate) fn router(app: Arc<AppState>) -> Router {
         .route("/ui/risk", get(risk::page))
         .route("/ui/imports", get(imports::page))
         .route("/ui/query", get(query::ask).post(query::answer))
+        .route("/ui/keys", get(keys::page).post(keys::create))
+        .route("/ui/keys/revoke", get(keys::confirm).post(keys::revoke))
         .route("/ui/logout", post(login::log_out))
         .route("/ui/{*rest}", get(unknown))
         .layer(middleware::from_fn_with_state(Arc::clone(&pages), guard));

@@ -8,6 +8,7 @@
 )]
 
 mod database_url;
+mod chromium;
 mod graph;
 mod kills;
 mod known;
@@ -20,6 +21,7 @@ mod peer;
 mod process;
 mod properties;
 mod protocol;
+mod queries;
 mod query;
 mod runs;
 mod scopes;

@@ -13,7 +13,7 @@ use crate::place::Place;
 use crate::postgres::Postgres;
 use crate::process::{output, run, run_lines};
 use crate::say::talk;
-use crate::tools::{TEST_PYTHON, Tool, test_python};
+use crate::tools::{TEST_AXE, TEST_PYTHON, Tool, test_axe, test_python};
 
 /// Names the server for the tests of the service.
 const TEST_POSTGRES: &str = "CAR_SERVICE_TEST_POSTGRES";
@@ -73,7 +73,13 @@ pub const STEPS: &[Step] = &[
         name: "tests",
         about: "unit and integration tests of all crates, and the rules of the workspace",
         needs: &[],
-        wants: &["jwcrypto", "car-connector-framework", "postgresql"],
+        wants: &[
+            "jwcrypto",
+            "car-connector-framework",
+            "postgresql",
+            "chromium",
+            "axe-core",
+        ],
         run: tests,
     },
     Step {
@@ -176,6 +182,9 @@ fn tests(place: &Place) -> Result<Outcome> {
     let python = test_python(place);
     if python.exists() {
         command.env(TEST_PYTHON, python);
+    }
+    if let Some(axe) = test_axe(place) {
+        command.env(TEST_AXE, axe);
     }
     // Stops when the tests are through.
     let postgres = Postgres::start(place, false)?;
