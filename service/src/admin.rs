@@ -279,7 +279,9 @@ pub(crate) async fn create_key(
     {
         return Err(Error::bad_request(
             "invalid_source",
-            format!("`{bad}` cannot be the key of a source: 1 to 254 letters, digits and some marks"),
+            format!(
+                "`{bad}` cannot be the key of a source: 1 to 254 letters, digits and some marks"
+            ),
         ));
     }
     let credentials = Credentials::generate();

@@ -40,7 +40,10 @@ pub(crate) async fn get(
         )
     })?;
     let mut request = async_graphql::Request::new(query);
-    if let Some(name) = parameters.get("operationName").filter(|name| !name.is_empty()) {
+    if let Some(name) = parameters
+        .get("operationName")
+        .filter(|name| !name.is_empty())
+    {
         request = request.operation_name(name);
     }
     if let Some(text) = parameters.get("variables").filter(|text| !text.is_empty()) {

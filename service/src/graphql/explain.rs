@@ -47,7 +47,9 @@ fn names<'c>(ty: &str, catalog: &'c Catalog) -> Vec<&'c str> {
     }
     if let Some(entry) = of("_order_by") {
         let attributes = entry.attributes.iter().filter(|a| a.ty.comparable());
-        return attributes.map(|attribute| attribute.name.as_str()).collect();
+        return attributes
+            .map(|attribute| attribute.name.as_str())
+            .collect();
     }
     match ty.strip_suffix("_comparison_exp") {
         Some("String") => comparisons(Ty::String).collect(),

@@ -117,8 +117,7 @@ pub(crate) fn changes(request: &mut async_graphql::Request) -> bool {
     let Ok(document) = request.parsed_query() else {
         return false;
     };
-    operations(document, chosen.as_deref())
-        .any(|operation| operation.ty == OperationType::Mutation)
+    operations(document, chosen.as_deref()).any(|operation| operation.ty == OperationType::Mutation)
 }
 
 /// Returns the operations of a document that a request may choose.

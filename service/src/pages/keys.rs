@@ -126,7 +126,8 @@ fn row(html: &mut Html, viewer: &Viewer, stored: &StoredSince) {
         html.text(&sources.join(", "));
     }
     html.raw("</td><td>").text(&time(stored.created));
-    html.raw(" <span class=\"note\">").text(&age(stored.created));
+    html.raw(" <span class=\"note\">")
+        .text(&age(stored.created));
     html.raw("</span></td><td>");
     if *key == viewer.session.key {
         html.raw("<span class=\"note\">you are logged in with it</span>");
@@ -178,6 +179,7 @@ pub(super) async fn create(
     .await;
     let news = match made {
         Ok(credentials) => {
+            pages.app.access.forget();
             tracing::info!(
                 target: "audit",
                 by = viewer.session.key,

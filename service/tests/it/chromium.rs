@@ -85,7 +85,10 @@ impl Chromium {
     /// Starts a browser; where there is none, says so and returns none, which CI does not take.
     pub(crate) async fn start() -> Option<Self> {
         let (Some(program), Some(axe)) = (program(), axe()) else {
-            assert!(!in_ci(), "CI needs chromium, and {AXE}: the file axe.min.js");
+            assert!(
+                !in_ci(),
+                "CI needs chromium, and {AXE}: the file axe.min.js"
+            );
             println!("SKIPPED: needs chromium, and {AXE}: the file axe.min.js of axe-core");
             return None;
         };
@@ -242,7 +245,11 @@ impl Chromium {
                 let seen = "(e => { const s = getComputedStyle(e); const b = e.getBoundingClientRect(); \
                             return s.outlineStyle !== 'none' && b.width > 0 && b.right > 0 && b.left < innerWidth; \
                             })(document.activeElement)";
-                assert_eq!(self.compute(seen).await, true, "{is_it}: the focus is not seen");
+                assert_eq!(
+                    self.compute(seen).await,
+                    true,
+                    "{is_it}: the focus is not seen"
+                );
                 return;
             }
         }

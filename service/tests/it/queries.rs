@@ -40,7 +40,9 @@ fn write(value: &Value, indent: usize, out: &mut String) {
     let pad = " ".repeat(indent + 2);
     let (open, members, close) = match value {
         Value::Object(object) => {
-            let members = object.iter().map(|(name, value)| (Some(name.as_str()), value));
+            let members = object
+                .iter()
+                .map(|(name, value)| (Some(name.as_str()), value));
             ("{", members.collect::<Vec<_>>(), "}")
         }
         Value::List(list) => ("[", list.iter().map(|value| (None, value)).collect(), "]"),
@@ -181,10 +183,22 @@ async fn an_address_may_hold_a_query_that_only_reads(kind: Kind) {
 
     for (parameters, status, code) in [
         (vec![], 400, "missing_parameter"),
-        (vec![("query", query), ("operationName", "M")], 405, "mutation_over_get"),
+        (
+            vec![("query", query), ("operationName", "M")],
+            405,
+            "mutation_over_get",
+        ),
         (vec![("query", query)], 405, "mutation_over_get"),
-        (vec![("query", "{ asset { name } }"), ("variables", "[")], 400, "invalid_query"),
-        (vec![("query", "{ asset { name } }"), ("variables", "3")], 400, "invalid_query"),
+        (
+            vec![("query", "{ asset { name } }"), ("variables", "[")],
+            400,
+            "invalid_query",
+        ),
+        (
+            vec![("query", "{ asset { name } }"), ("variables", "3")],
+            400,
+            "invalid_query",
+        ),
     ] {
         let answer = client.get(&address(&parameters)).await;
         assert_eq!(answer.code(status), code, "{parameters:?}");
@@ -192,7 +206,10 @@ async fn an_address_may_hold_a_query_that_only_reads(kind: Kind) {
     let tags = "{ asset(where: {tags: {}}) { external_id } }";
     let answer = client.get(&address(&[("query", tags)])).await.expect(200);
     assert_eq!(answer["data"]["asset"].as_array().unwrap().len(), 1);
-    let broken = client.get(&address(&[("query", "{ asset")])).await.expect(200);
+    let broken = client
+        .get(&address(&[("query", "{ asset")]))
+        .await
+        .expect(200);
     assert!(broken["errors"][0]["message"].is_string(), "{broken}");
     let stranger = client.request(Method::GET, &address(&[("query", tags)]));
     client.send(stranger).await.expect(401);

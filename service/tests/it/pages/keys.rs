@@ -20,7 +20,11 @@ async fn keys_are_made_shown_once_and_taken_away(kind: Kind) {
     let token = hidden(&html, "token");
 
     let make = async |role: &str, sources: &str| {
-        let fields = [("token", token.as_str()), ("role", role), ("sources", sources)];
+        let fields = [
+            ("token", token.as_str()),
+            ("role", role),
+            ("sources", sources),
+        ];
         browser.post("/ui/keys", &fields).await
     };
     for (role, sources, code) in [
@@ -59,7 +63,10 @@ async fn keys_are_made_shown_once_and_taken_away(kind: Kind) {
     let own = hidden(&overview, "token");
     for (path, fields) in [
         ("/ui/keys", vec![("token", own.as_str()), ("role", "admin")]),
-        ("/ui/keys/revoke", vec![("token", own.as_str()), ("key", connector.as_str())]),
+        (
+            "/ui/keys/revoke",
+            vec![("token", own.as_str()), ("key", connector.as_str())],
+        ),
     ] {
         other.post(path, &fields).await.expect(403);
     }
@@ -81,10 +88,7 @@ async fn keys_are_made_shown_once_and_taken_away(kind: Kind) {
     assert_eq!(other.get("/ui/").await.leads_to(), "/ui/login");
     let html = browser.post("/ui/keys/revoke", &fields).await.expect(404);
     assert!(html.contains("<code>unknown_key</code>"), "{html}");
-    browser
-        .get("/ui/keys/revoke?key=%3Cb%3E")
-        .await
-        .expect(404);
+    browser.get("/ui/keys/revoke?key=%3Cb%3E").await.expect(404);
 
     // A key cannot take itself away.
     let (admin, admin_password) = shown(&make("admin", "").await.expect(200));

@@ -89,7 +89,9 @@ async fn walk(browser: &mut Chromium, base: &str) {
         .await;
     let key = key.as_str().unwrap().to_owned();
     browser
-        .tab_to(&format!("e.getAttribute('aria-label') === 'Take away {key}'"))
+        .tab_to(&format!(
+            "e.getAttribute('aria-label') === 'Take away {key}'"
+        ))
         .await;
     browser.enter().await;
     browser.tab_to("e.textContent === 'Take it away'").await;
@@ -100,9 +102,7 @@ async fn walk(browser: &mut Chromium, base: &str) {
     assert!(said.as_str().unwrap().contains(&key), "{said}");
 
     // A collection, one of its entities, a neighbour in the drawing.
-    browser
-        .tab_to("e.getAttribute('href') === '/ui/'")
-        .await;
+    browser.tab_to("e.getAttribute('href') === '/ui/'").await;
     browser.enter().await;
     browser.tab_to("e.textContent === 'asset'").await;
     browser.enter().await;
@@ -116,8 +116,13 @@ async fn walk(browser: &mut Chromium, base: &str) {
     browser.open(&format!("{base}/ui/query")).await;
     browser.tab_to("e.textContent === 'Ask'").await;
     browser.enter().await;
-    let answer = browser.compute("document.querySelector('pre').textContent").await;
-    assert!(answer.as_str().unwrap().contains("web-0.example"), "{answer}");
+    let answer = browser
+        .compute("document.querySelector('pre').textContent")
+        .await;
+    assert!(
+        answer.as_str().unwrap().contains("web-0.example"),
+        "{answer}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +151,10 @@ async fn pages_work_by_keyboard_and_look_right_in_every_form() {
             ("risk", "/ui/risk"),
             ("imports", "/ui/imports"),
             ("browse", "/ui/browse?collection=asset"),
-            ("entity", "/ui/entity?collection=asset&source=inventory&id=web-1"),
+            (
+                "entity",
+                "/ui/entity?collection=asset&source=inventory&id=web-1",
+            ),
             ("error", "/ui/browse?collection=nothing"),
         ] {
             browser.open(&format!("{base}{path}")).await;
@@ -177,7 +185,9 @@ async fn look(
     wrong: &mut Vec<String>,
 ) {
     let title = format!("{name}-{}", form.name());
-    browser.picture(&pictures.join(format!("{title}.png"))).await;
+    browser
+        .picture(&pictures.join(format!("{title}.png")))
+        .await;
     for fault in browser.faults().await {
         wrong.push(format!("{title}: {fault:#}"));
     }
