@@ -20,6 +20,7 @@ mod overview;
 mod query;
 mod risk;
 mod session;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,7 @@ pub(crate) fn router(app: Arc<AppState>) -> Router {
         .route("/ui/entity", get(entity::page))
         .route("/ui/risk", get(risk::page))
         .route("/ui/imports", get(imports::page))
+        .route("/ui/source", get(sources::page))
         .route("/ui/query", get(query::ask).post(query::answer))
         .route("/ui/keys", get(keys::page).post(keys::create))
         .route("/ui/keys/revoke", get(keys::confirm).post(keys::revoke))

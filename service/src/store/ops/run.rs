@@ -83,6 +83,15 @@ pub(crate) async fn latest(conn: &mut dyn Conn, source: &str, limit: usize) -> R
     Ok(rows.iter().map(decode).collect())
 }
 
+/// Reads one report of a source.
+pub(crate) async fn one(conn: &mut dyn Conn, source: &str, report: &str) -> Result<Option<Run>> {
+    let sql = "SELECT report, started, at, outcome, exit_code, document FROM runs \
+               WHERE source = (SELECT pk FROM sources WHERE key = $1) AND report = $2";
+    let args = vec![Value::text(source), Value::text(report)];
+    let rows = conn.fetch(sql.into(), args).await?;
+    Ok(rows.first().map(decode))
+}
+
 fn decode(row: &Row) -> Run {
     let text = |index| row.str(index).unwrap_or_default().to_owned();
     let int = |index| row.int(index).unwrap_or_default();

@@ -39,6 +39,16 @@ impl Operation for Prepare {
             }
         }
         conn.execute(ADDED_INDEX.into(), Vec::new()).await?;
+        // Refused imports are few among many: of one source, and the latest of all.
+        for (name, columns) in [
+            ("ix_imports_refused", "source, at"),
+            ("ix_imports_refused_at", "at, id"),
+        ] {
+            let sql = format!(
+                "CREATE INDEX IF NOT EXISTS {name} ON imports ({columns}) WHERE code IS NOT NULL"
+            );
+            conn.execute(sql, Vec::new()).await?;
+        }
         if stored_version(conn).await? != Some(VERSION) {
             set_meta(conn, "version", &VERSION.to_string()).await?;
         }

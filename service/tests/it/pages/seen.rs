@@ -47,6 +47,30 @@ async fn seed(client: &Client) {
         .import("inventory", json!({ "asset": [{ "external_id": "web-1", "name": "web-1.example", "risk": 9, "properties": { "room": "B2" } }] }))
         .await;
     client.open("scanner").await;
+    for (number, outcome) in [(1, "complete"), (2, "partial")] {
+        let report = json!({
+            "connector": "reference-connector", "version": "0.1.0", "source": "inventory",
+            "report": format!("r{number}"), "started_at": 1_700_000_000_000_i64 + number,
+            "duration_ms": 61_000, "mode": "full", "why": "there is no save point yet",
+            "outcome": outcome, "exit_code": 0, "error": ["the source refused one scope"],
+            "scopes": [
+                { "name": "eu", "complete": true, "pages": 3, "rows": 1_234, "error": [] },
+                { "name": "us", "complete": false, "pages": 1, "rows": 5,
+                  "error": ["cannot read the list of machines", "the source answered 403"] },
+            ],
+            "collections": { "asset": { "sent": 25_000, "duplicate": 0, "merged": 0,
+                "rejected": 2, "withheld": 1, "retired": 12 } },
+        });
+        client
+            .post("v3/source/inventory/runs", report)
+            .await
+            .expect(200);
+    }
+    let wrong = json!({ "asset": [{ "external_id": "web-1", "name": 7 }] });
+    client
+        .post("imports", crate::support::envelope("inventory", wrong))
+        .await
+        .expect(400);
     // Closing a session that is not open is a job that fails.
     assert_eq!(client.close("inventory").await["status"], "ERROR");
 }
@@ -112,6 +136,16 @@ async fn walk(browser: &mut Chromium, base: &str) {
     browser.enter().await;
     assert_eq!(browser.compute("location.pathname").await, "/ui/entity");
 
+    // A source, and the report of one of its runs.
+    browser.tab_to("e.getAttribute('href') === '/ui/'").await;
+    browser.enter().await;
+    browser.tab_to("e.textContent === 'inventory'").await;
+    browser.enter().await;
+    browser.tab_to("e.textContent === 'r2'").await;
+    browser.enter().await;
+    let heading = browser.compute("document.querySelector('h1').textContent");
+    assert_eq!(heading.await, "Run r2");
+
     // A query is asked.
     browser.open(&format!("{base}/ui/query")).await;
     browser.tab_to("e.textContent === 'Ask'").await;
@@ -155,6 +189,8 @@ async fn pages_work_by_keyboard_and_look_right_in_every_form() {
                 "entity",
                 "/ui/entity?collection=asset&source=inventory&id=web-1",
             ),
+            ("source", "/ui/source?key=inventory"),
+            ("run", "/ui/source?key=inventory&run=r2"),
             ("error", "/ui/browse?collection=nothing"),
         ] {
             browser.open(&format!("{base}{path}")).await;
