@@ -72,23 +72,22 @@ impl Operation for KeepRun {
     }
 }
 
+/// What [`decode`] reads.
+const COLUMNS: &str = "SELECT report, started, outcome, exit_code, document FROM runs \
+                       WHERE source = (SELECT pk FROM sources WHERE key = $1)";
+
 /// Reads the newest reports of a source, newest first; none of a source that is not known.
 pub(crate) async fn latest(conn: &mut dyn Conn, source: &str, limit: usize) -> Result<Vec<Run>> {
-    let sql = format!(
-        "SELECT report, started, outcome, exit_code, document FROM runs \
-         WHERE source = (SELECT pk FROM sources WHERE key = $1) \
-         ORDER BY started DESC, pk DESC LIMIT {limit}"
-    );
+    let sql = format!("{COLUMNS} ORDER BY started DESC, pk DESC LIMIT {limit}");
     let rows = conn.fetch(sql, vec![Value::text(source)]).await?;
     Ok(rows.iter().map(decode).collect())
 }
 
 /// Reads one report of a source.
 pub(crate) async fn one(conn: &mut dyn Conn, source: &str, report: &str) -> Result<Option<Run>> {
-    let sql = "SELECT report, started, at, outcome, exit_code, document FROM runs \
-               WHERE source = (SELECT pk FROM sources WHERE key = $1) AND report = $2";
+    let sql = format!("{COLUMNS} AND report = $2");
     let args = vec![Value::text(source), Value::text(report)];
-    let rows = conn.fetch(sql.into(), args).await?;
+    let rows = conn.fetch(sql, args).await?;
     Ok(rows.first().map(decode))
 }
 
