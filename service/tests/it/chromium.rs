@@ -74,6 +74,10 @@ fn axe() -> Option<String> {
     Some(std::fs::read_to_string(file).unwrap())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where programs are is no setting of ours"
+)]
 fn program() -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
