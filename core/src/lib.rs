@@ -17,6 +17,7 @@ pub mod failure;
 pub mod handler;
 pub mod http;
 pub mod layer;
+pub mod limit;
 pub mod progress;
 pub mod record;
 pub mod report;

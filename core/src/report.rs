@@ -131,6 +131,9 @@ pub struct ScopeReport {
 pub struct Counts {
     /// Different rows that were sent and acknowledged.
     pub sent: u64,
+    /// Rows that were not sent because the service has them as they are.
+    #[serde(default)]
+    pub skipped: u64,
     /// Rows that came again exactly as before, and were not sent again.
     pub duplicate: u64,
     /// Rows that came again with other content; the last one counts.
@@ -148,6 +151,7 @@ impl Counts {
     /// Adds other counts to these.
     pub fn add(&mut self, other: Self) {
         self.sent = self.sent.saturating_add(other.sent);
+        self.skipped = self.skipped.saturating_add(other.skipped);
         self.duplicate = self.duplicate.saturating_add(other.duplicate);
         self.merged = self.merged.saturating_add(other.merged);
         self.rejected = self.rejected.saturating_add(other.rejected);

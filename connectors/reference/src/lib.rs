@@ -45,9 +45,9 @@ impl Connector for ReferenceConnector {
         }
     }
 
-    async fn open(settings: Settings, _: Context) -> Result<Self, Failure> {
+    async fn open(settings: Settings, context: Context) -> Result<Self, Failure> {
         Ok(Self {
-            client: Client::new(settings)?,
+            client: Client::new(settings, context.cancel)?,
         })
     }
 

@@ -122,6 +122,19 @@ impl CarClient {
         })
     }
 
+    /// Returns a client whose calls go through something else first, such as a rehearsal.
+    pub(crate) fn through(&self, calls: Arc<dyn CarCall>) -> Self {
+        Self {
+            calls,
+            ..self.clone()
+        }
+    }
+
+    /// Returns what makes this client's calls.
+    pub(crate) fn calls(&self) -> Arc<dyn CarCall> {
+        Arc::clone(&self.calls)
+    }
+
     /// Returns the counts of calls so far.
     #[must_use]
     pub fn stats(&self) -> &CallStats {

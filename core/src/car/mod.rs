@@ -6,6 +6,7 @@
 mod address;
 mod call;
 mod client;
+mod compare;
 mod http;
 mod source;
 mod stats;
@@ -16,4 +17,5 @@ pub use call::{Answer, Call, CarCall, Method};
 pub use client::{CarClient, DatabaseState, Options};
 pub use http::HttpCall;
 pub use source::SourceState;
+pub(crate) use source::lists;
 pub use stats::CallStats;

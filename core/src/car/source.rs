@@ -23,12 +23,16 @@ pub struct SourceState {
     pub known: bool,
     /// The state of the data source that the graph was last brought to.
     pub save_point: Option<String>,
+    /// The last run that reported, where the service tells.
+    pub report: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct SourceDocument {
     #[serde(default)]
     model_state_id: Option<String>,
+    #[serde(default)]
+    report: Option<String>,
 }
 
 impl CarClient {
@@ -49,6 +53,7 @@ impl CarClient {
         Ok(SourceState {
             known: true,
             save_point,
+            report: document.report,
         })
     }
 
@@ -231,7 +236,7 @@ fn session(name: &'static str, method: Method, source: &str) -> Call {
 
 /// Joins ids to lists that fit into an address. The service splits at commas, so an id with a
 /// comma goes alone.
-fn lists(ids: &[String]) -> Vec<String> {
+pub(crate) fn lists(ids: &[String]) -> Vec<String> {
     let mut lists = Vec::new();
     let mut list = String::new();
     for id in ids.iter().filter(|id| !id.is_empty()) {

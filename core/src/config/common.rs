@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, ValueHint};
 use schemars::JsonSchema;
 
 use super::units::{ByteSize, Share, Span};
+use crate::engine::ChangedOnly;
 use crate::secret::Secret;
 
 /// Largest number of rows in one envelope.
@@ -146,6 +147,13 @@ pub struct Common {
     #[arg(long, help_heading = "Import")]
     pub approve_deletions: bool,
 
+    /// Send only the rows that changed: auto is in full imports after the first one, where the
+    /// service can tell
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Import",
+          value_parser = PossibleValuesParser::new(["auto", "never", "always"]).map(changed_only))]
+    #[schemars(with = "String")]
+    pub changed_only: ChangedOnly,
+
     /// Parts of the source that are read at the same time
     #[arg(long, value_name = "NUMBER", default_value = "4", help_heading = "Import",
           value_parser = RangedU64ValueParser::<u64>::new().range(1..=256).map(to_usize))]
@@ -246,6 +254,18 @@ impl LogFormat {
             "text" => Self::Text,
             _ => Self::Auto,
         }
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the parser hands over a `String`"
+)]
+fn changed_only(word: String) -> ChangedOnly {
+    match word.as_str() {
+        "never" => ChangedOnly::Never,
+        "always" => ChangedOnly::Always,
+        _ => ChangedOnly::Auto,
     }
 }
 

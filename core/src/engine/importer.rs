@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use car_schema::{Model, Report, Source};
+use car_schema::{Extension, Model, Report, Source};
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::changed::{ChangedOnly, Sieve};
 use super::choose::{Situation, choose};
 use super::delivery::Delivery;
 use super::phase::{Phase, Step};
-use crate::car::{CarClient, DatabaseState};
+use crate::car::{CallStats, CarClient, DatabaseState};
 use crate::connector::{About, Connector, ModelState};
 use crate::engine::Run;
 use crate::exit;
@@ -130,19 +131,14 @@ impl<C: Connector> Importer<C> {
             }
         };
         for (collection, rows) in self.delivery.acknowledged() {
-            self.report
-                .collections
-                .entry(collection.clone())
-                .or_default()
-                .sent = *rows;
+            let skipped = self.delivery.skipped().get(collection).copied();
+            let counts = self.report.collections.entry(collection.clone());
+            let counts = counts.or_default();
+            counts.skipped = skipped.unwrap_or_default();
+            counts.sent = rows.saturating_sub(counts.skipped);
         }
-        let stats = self.car.stats();
-        self.report.calls = stats.calls();
-        self.report.retries = stats.retries();
-        self.report.bytes_sent = stats.bytes_sent();
-        self.report.waited_ms = self.report.waited_ms.saturating_add(stats.waited_ms());
+        note_calls(&mut self.report, self.car.stats());
         self.report.duration_ms = milliseconds(self.began);
-        self.report.peak_memory_bytes = peak_memory();
         Run {
             report: self.report,
             failure,
@@ -204,7 +200,19 @@ impl<C: Connector> Importer<C> {
             product_link: self.about.product_link.map(str::to_owned),
             properties: None,
         };
-        let header = Header::new(&source, &self.header)?;
+        let mut header = Header::new(&source, &self.header)?;
+        let features = self.car.features().await?;
+        if features.content_hashes {
+            header.say_once();
+            let known = self.source_known && self.report.mode == Some(Mode::Full);
+            if match self.options.changed_only {
+                ChangedOnly::Auto => known,
+                ChangedOnly::Never => false,
+                ChangedOnly::Always => true,
+            } {
+                self.delivery.only_changed(Sieve::new(self.model()?));
+            }
+        }
         self.delivery.send_header(header.empty_envelope()).await?;
         self.delivery.barrier(&self.cancel).await?;
         let options = handler::Options {
@@ -329,26 +337,10 @@ impl<C: Connector> Importer<C> {
     }
 
     async fn set_up_extension(&mut self) -> Result<(), Failure> {
-        let Some(extension) = &self.about.extension else {
-            return Ok(());
-        };
-        let invalid = |error| {
-            Failure::new(
-                FailureKind::General,
-                "the connector's schema extension is not valid",
-            )
-            .because(error)
-        };
-        let ours = extension.version_number().map_err(invalid)?;
-        let stored = self.car.extension(&extension.key).await?;
-        let theirs = stored
-            .as_ref()
-            .and_then(|stored| stored.version_number().ok());
-        // A newer one comes from a newer connector of the same kind and has all that ours has.
-        if theirs.is_none_or(|theirs| theirs < ours) {
-            self.car.post_extension(extension).await?;
+        match &self.about.extension {
+            Some(extension) => bring_extension(&self.car, extension).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn present_state(&mut self) -> Result<Option<ModelState>, Failure> {
@@ -459,7 +451,37 @@ fn check_source(name: &str) -> Result<(), Failure> {
         .hint("it has 1 to 254 letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *; set it by `--source` or `CONNECTION_NAME`"))
 }
 
-fn milliseconds(since: Instant) -> u64 {
+/// Uploads a schema extension unless the service has it.
+pub(super) async fn bring_extension(car: &CarClient, extension: &Extension) -> Result<(), Failure> {
+    let invalid = |error| {
+        Failure::new(
+            FailureKind::General,
+            "the connector's schema extension is not valid",
+        )
+        .because(error)
+    };
+    let ours = extension.version_number().map_err(invalid)?;
+    let stored = car.extension(&extension.key).await?;
+    let theirs = stored
+        .as_ref()
+        .and_then(|stored| stored.version_number().ok());
+    // A newer one comes from a newer connector of the same kind and has all that ours has.
+    if theirs.is_none_or(|theirs| theirs < ours) {
+        car.post_extension(extension).await?;
+    }
+    Ok(())
+}
+
+/// Completes a report with what the calls cost.
+pub(super) fn note_calls(report: &mut RunReport, stats: &CallStats) {
+    report.calls = stats.calls();
+    report.retries = stats.retries();
+    report.bytes_sent = stats.bytes_sent();
+    report.waited_ms = report.waited_ms.saturating_add(stats.waited_ms());
+    report.peak_memory_bytes = peak_memory();
+}
+
+pub(super) fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -4,6 +4,7 @@
 //! waits until all are acknowledged, sends edges, waits again, retires what is gone and writes the
 //! save point. [`phase`] holds the legal order; the other modules carry out one part each.
 
+mod changed;
 mod choose;
 mod delivery;
 mod fetch;
@@ -14,6 +15,8 @@ mod incremental;
 #[cfg(feature = "tasks")]
 mod ingest;
 pub mod phase;
+mod plan;
+mod rows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use changed::ChangedOnly;
 pub use choose::{Situation, choose};
 pub use guard::excessive;
 #[cfg(feature = "tasks")]
@@ -28,6 +32,7 @@ pub use ingest::Ingested;
 #[cfg(feature = "tasks")]
 pub(crate) use ingest::{Batch, set_up_extension};
 pub use phase::Phase;
+pub use plan::{Cost, Plan, PlanOptions, Planned, PlannedRows, Samples, UpdatedRow, apply, plan};
 
 use crate::car::CarClient;
 use crate::connector::Connector;
@@ -65,6 +70,8 @@ pub struct Options {
     pub max_deletions: f64,
     /// Whether deletions that the guard would stop are let through.
     pub approve_deletions: bool,
+    /// Whether rows that the service has as they are stay away.
+    pub changed_only: ChangedOnly,
     /// File for rejected rows.
     pub quarantine: PathBuf,
     /// When to read from the source again.
@@ -93,6 +100,7 @@ impl Options {
             max_rejects: 0.05,
             max_deletions: 0.3,
             approve_deletions: false,
+            changed_only: ChangedOnly::Auto,
             source_backoff: Backoff::default(),
         }
     }

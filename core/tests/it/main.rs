@@ -8,6 +8,8 @@ mod cli;
 mod config;
 mod exit_codes;
 mod handler;
+mod limit;
+mod plan;
 mod promises;
 mod requests;
 mod retry;
