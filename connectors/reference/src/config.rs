@@ -63,7 +63,6 @@ pub struct Settings {
     /// the system's temporary folder].
     #[arg(
         long,
-        env = "CONFIGURATION_PARAMETER_RATE_LIMIT_DIR",
         value_name = "FOLDER",
         value_hint = ValueHint::DirPath,
         help_heading = "Data source"

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use car_core::FailureKind;
-use car_core::engine::{Plan, PlannedRows};
+use car_core::engine::{ChangedOnly, Plan, PlannedRows};
 use car_core::record::{Deletion, Records};
 use car_core::report::{Mode, Outcome, RunReport};
 use car_schema::edges::{AssetIpaddress, AssetVulnerability};
@@ -418,4 +418,52 @@ async fn a_service_that_cannot_compare_gets_a_plan_of_counts() {
     assert_eq!(planned.plan.collections["asset"].sent, 3);
     assert_eq!(planned.plan.totals().created, 0);
     assert_read_only(&car);
+}
+
+#[tokio::test]
+async fn the_second_full_import_sends_only_what_changed() {
+    let features = json!({ "content_hashes": true, "sweep_preview": true });
+    let car = CarMock::start().await.features(features);
+    let setup = Setup::new(&car);
+    assert_eq!(setup.run(source(first())).await.report.totals().sent, 9);
+    assert_eq!(
+        car.count("report unchanged"),
+        0,
+        "there is nothing to ask for"
+    );
+    let full = car.graph();
+
+    car.forget();
+    let same = setup.run(source(first())).await;
+    assert!(same.failure.is_none(), "{:?}", same.failure);
+    let totals = same.report.totals();
+    assert_eq!((totals.sent, totals.skipped, totals.retired), (0, 9, 0));
+    assert_eq!(car.count("post import"), 1, "the header");
+    assert_eq!(car.graph(), full);
+
+    let changed = setup.run(source(second())).await;
+    assert!(changed.failure.is_none(), "{:?}", changed.failure);
+    let totals = changed.report.totals();
+    assert_eq!((totals.sent, totals.skipped, totals.retired), (3, 4, 4));
+
+    let other = CarMock::start().await;
+    let plain = Setup::new(&other);
+    assert_eq!(plain.run(source(second())).await.report.exit_code, 0);
+    let without_what_the_envelope_says = |car: &CarMock| {
+        let mut graph = car.graph();
+        for row in graph.values_mut() {
+            for name in ["source", "active"] {
+                row.as_object_mut().unwrap().remove(name);
+            }
+        }
+        graph
+    };
+    assert_eq!(
+        without_what_the_envelope_says(&car),
+        without_what_the_envelope_says(&other)
+    );
+
+    let never = setup.with(|options| options.changed_only = ChangedOnly::Never);
+    let all = never.run(source(second())).await.report.totals();
+    assert_eq!((all.sent, all.skipped), (7, 0));
 }

@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::{Ended, Probe, ended, lines};
 
 /// A service with an empty database.
-async fn service() -> MockServer {
+pub(super) async fn service() -> MockServer {
     let server = MockServer::start().await;
     let answers = [
         (
