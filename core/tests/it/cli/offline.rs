@@ -89,7 +89,9 @@ async fn the_spec_is_json() {
       "title": "Probe",
       "verbs": [
         "import",
+        "plan",
         "test-connection",
+        "quarantine",
         "spec",
         "completions",
         "man"

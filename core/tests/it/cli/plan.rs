@@ -16,13 +16,13 @@ async fn a_plan_is_printed_and_nothing_is_written() {
     let text = plan("").await;
     assert_eq!(text.code, 0, "{}", text.stderr);
     insta::assert_snapshot!(text.stdout, @r"
-    collection  send
-    ────────────────
-    asset          6
+    collection   send
+    ─────────────────
+    asset           6
 
     note: the graph does not know the source yet, so everything is new
     note: this CAR service cannot compare rows with the graph: which are new, changed or gone is not known
-    an import would make 4 calls and send 841 bytes
+    an import would make 4 calls and send 806 bytes
     plan of a full import: 6 to send, because the connector has no incremental import
     ");
     let json = plan("--output json").await;
@@ -74,18 +74,18 @@ async fn a_quarantine_is_shown() {
     let all = show("").await;
     assert_eq!(all.code, 0, "{}", all.stderr);
     insta::assert_snapshot!(all.stdout, @r"
-    scope  collection  row  reason
-    ──────────────────────────────
-    eu     asset       7    `risk` is above 10
-    us     asset       8    `risk` is above 10
-    us     asset_user  ?    `_to` is missing
-    us     asset       ?    the record has no name�[2J
+    scope   collection   row   reason
+    ─────────────────────────────────────────────────────
+    eu      asset        7     `risk` is above 10
+    us      asset        8     `risk` is above 10
+    us      asset_user   ?     `_to` is missing
+    us      asset        ?     the record has no name�[2J
 
-    reason                          rows
-    ────────────────────────────────────
-    asset: `risk` is above 10          2
-    asset: the record has no name�[2J     1
-    asset_user: `_to` is missing       1
+    reason                              rows
+    ────────────────────────────────────────
+    asset: `risk` is above 10              2
+    asset: the record has no name�[2J      1
+    asset_user: `_to` is missing           1
     ");
     let some = show("--in-scope us --reason risk --output json").await;
     let rows: Vec<Value> = some
