@@ -1,5 +1,7 @@
 //! Plans against the real service: printed is done, to the object.
 
+use std::collections::BTreeMap;
+
 use car_core::engine::Plan;
 use car_testkit::{Ended, TestFolder};
 
@@ -21,8 +23,7 @@ async fn planned(pair: &Pair, file: &str, arguments: &[&str]) -> Plan {
 }
 
 /// Imports the plan and asserts that it did what it printed.
-async fn import(pair: &Pair, file: &str, plan: &Plan) {
-    let before = pair.graph().await;
+async fn import(pair: &Pair, file: &str, plan: &Plan, before: &BTreeMap<String, u64>) {
     let ended = pair
         .connector()
         .without("CONFIGURATION_AUTH_URL")
@@ -40,14 +41,12 @@ async fn import(pair: &Pair, file: &str, plan: &Plan) {
         assert_eq!(done.sent, rows.created + rows.updated, "{name}");
         assert_eq!(done.retired, rows.retired, "{name}");
     }
-    let (before, after) = (before.counts(), pair.graph().await.counts());
+    let after = pair.graph().await.counts();
     for (name, rows) in &plan.collections {
-        let count = |counts: &std::collections::BTreeMap<String, u64>| {
-            counts.get(name).copied().unwrap_or_default()
-        };
+        let count = |counts: &BTreeMap<String, u64>| counts.get(name).copied().unwrap_or_default();
         assert_eq!(
             count(&after),
-            count(&before) + rows.created - rows.retired,
+            count(before) + rows.created - rows.retired,
             "{name}"
         );
     }
@@ -60,11 +59,10 @@ async fn import(pair: &Pair, file: &str, plan: &Plan) {
 async fn what_is_printed_is_done_in_both_modes() {
     let (pair, folder) = (Pair::start(30).await, TestFolder::new());
     let file = folder.file("plan.jsonl").display().to_string();
-    // Everything is new, and the graph stays empty.
+    // Everything is new, and not even a database is made.
     let plan = planned(&pair, &file, &[]).await;
     assert_eq!(plan.totals().created, 30 * 25 + 3);
-    assert_eq!(pair.graph().await.len(), 0);
-    import(&pair, &file, &plan).await;
+    import(&pair, &file, &plan, &BTreeMap::new()).await;
 
     for mode in [&[][..], &["--full"]] {
         for edit in crate::edit::one_of_each().into_iter().flatten() {
@@ -78,7 +76,7 @@ async fn what_is_printed_is_done_in_both_modes() {
             totals.created > 0 && totals.updated > 0 && totals.retired > 0,
             "{totals:?}"
         );
-        import(&pair, &file, &plan).await;
+        import(&pair, &file, &plan, &before.counts()).await;
     }
     let nothing = planned(&pair, &file, &["--full"]).await.totals();
     assert_eq!(
