@@ -370,7 +370,7 @@ mod tests {
             budget.take().unwrap().is_err(),
             "the place is the third's now"
         );
-        drop((second, third));
+        assert_ne!(second.owner, third.owner);
     }
 
     #[test]
