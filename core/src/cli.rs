@@ -17,10 +17,14 @@ mod plan_text;
 mod quarantine;
 mod render;
 mod report_file;
+#[cfg(feature = "serve")]
+mod serve;
 mod setup;
 mod signals;
 mod spec;
 mod summary;
+#[cfg(feature = "serve")]
+mod tasks;
 mod test_connection;
 mod verb;
 
@@ -90,6 +94,15 @@ pub fn run<C: Connector>(
                 None => exit::SUCCESS,
             };
         }
+        #[cfg(feature = "serve")]
+        Verb::Serve => return work::<C>(Verb::Serve, about, &catalog, &line, environment, console),
+        #[cfg(feature = "serve")]
+        Verb::Tasks => {
+            let verb = line.matches().subcommand().map(|(_, verb)| verb);
+            return verb.map_or(exit::SUCCESS, |verb| {
+                tasks::run(&console, verb, environment)
+            });
+        }
         Verb::Spec(what) => spec::text::<C>(&about, &catalog, what),
         Verb::Completions(shell) => Ok(completions::script(&catalog, shell)),
         Verb::Man => completions::manual(&catalog),
@@ -136,6 +149,11 @@ fn work<C: Connector>(
         Verb::TestConnection => test_connection::run::<C>(&setup),
         _ if setup.common.connection_test => test_connection::run::<C>(&setup),
         Verb::Plan => plan::run::<C>(&setup, arguments),
+        #[cfg(feature = "serve")]
+        Verb::Serve => match arguments {
+            Some(verb) => serve::run::<C>(&setup, catalog, verb, environment),
+            None => exit::SUCCESS,
+        },
         _ => {
             let plan = arguments.and_then(|arguments| arguments.get_one::<PathBuf>("plan"));
             import::run::<C>(&setup, plan.map(PathBuf::as_path), &began)

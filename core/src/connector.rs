@@ -68,6 +68,13 @@ pub trait Connector: Sized + Send + Sync + 'static {
     /// Returns the means to read everything.
     fn full_import(&self) -> &dyn FullImport;
 
+    /// Returns the kinds of connectors with tasks that `serve` can install, beside the imports
+    /// that every connector has.
+    #[cfg(feature = "tasks")]
+    fn task_providers() -> Vec<std::sync::Arc<dyn crate::tasks::Provider>> {
+        Vec::new()
+    }
+
     /// Returns the means to read changes, if the source can tell them.
     ///
     /// Must agree with [`About::incremental`].

@@ -22,6 +22,8 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod secret;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod state;
 #[cfg(feature = "tasks")]
 pub mod tasks;

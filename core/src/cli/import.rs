@@ -12,7 +12,7 @@ use super::report_file;
 use super::setup::Setup;
 use super::summary::{headline, summary};
 use crate::car::{self, CarClient};
-use crate::config::CarCredentials;
+use crate::config::{CarCredentials, Common};
 use crate::connector::{About, Connector};
 use crate::engine::{self, Run};
 use crate::exit::SUCCESS;
@@ -88,6 +88,11 @@ pub(super) fn car(
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<CarClient, Failure> {
+    CarClient::new(car_options(setup)?, Arc::clone(reporter), cancel.clone())
+}
+
+/// Returns how to reach the CAR service.
+pub(super) fn car_options(setup: &Setup) -> Result<car::Options, Failure> {
     let common = &setup.common;
     let credentials = CarCredentials::from_settings(common, &setup.loaded)?;
     let user_agent = format!("{}/{}", setup.about.name, setup.about.version);
@@ -96,13 +101,17 @@ pub(super) fn car(
     options.connect_timeout = common.car_connect_timeout.0;
     options.backoff.deadline = common.car_retry_for.0;
     options.job_deadline = common.car_job_timeout.0;
-    CarClient::new(options, Arc::clone(reporter), cancel.clone())
+    Ok(options)
 }
 
 /// Returns how the engine is to work.
 pub(super) fn options(setup: &Setup) -> engine::Options {
-    let common = &setup.common;
-    let mut options = engine::Options::new(setup.source());
+    engine_options(&setup.common, setup.source())
+}
+
+/// Returns how the engine is to work for a source.
+pub(super) fn engine_options(common: &Common, source: &str) -> engine::Options {
+    let mut options = engine::Options::new(source);
     options.force_full = common.full;
     options.concurrency = common.concurrency;
     options.page_rows = common.export_data_page_size;

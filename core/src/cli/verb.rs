@@ -16,6 +16,12 @@ pub(super) enum Verb {
     TestConnection,
     /// The rows that a run rejected.
     Quarantine,
+    /// Staying up.
+    #[cfg(feature = "serve")]
+    Serve,
+    /// The client of a process that stays up.
+    #[cfg(feature = "serve")]
+    Tasks,
     /// A description of the connector for machines.
     Spec(Spec),
     /// A completion script for a shell.
@@ -37,7 +43,7 @@ pub(super) enum Spec {
 
 /// Adds the verbs to the command line.
 pub(super) fn add_all(command: Command) -> Command {
-    command
+    let command = command
         .subcommand(
             Command::new("import")
                 .about("Import the source into the graph (the default)")
@@ -55,7 +61,12 @@ pub(super) fn add_all(command: Command) -> Command {
             Command::new("test-connection")
                 .about("Reach the data source and sign in, nothing else"),
         )
-        .subcommand(super::quarantine::command())
+        .subcommand(super::quarantine::command());
+    #[cfg(feature = "serve")]
+    let command = command
+        .subcommand(super::serve::command())
+        .subcommand(super::tasks::command());
+    command
         .subcommand(
             Command::new("spec")
                 .about("Print the JSON Schema of the settings")
@@ -96,6 +107,10 @@ impl Verb {
             Some(("plan", _)) => Self::Plan,
             Some(("test-connection", _)) => Self::TestConnection,
             Some(("quarantine", _)) => Self::Quarantine,
+            #[cfg(feature = "serve")]
+            Some(("serve", _)) => Self::Serve,
+            #[cfg(feature = "serve")]
+            Some(("tasks", _)) => Self::Tasks,
             Some(("spec", verb)) if verb.get_flag("capabilities") => Self::Spec(Spec::Capabilities),
             Some(("spec", verb)) if verb.get_flag("cp4s") => Self::Spec(Spec::Cp4s),
             Some(("spec", _)) => Self::Spec(Spec::Settings),

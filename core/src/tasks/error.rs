@@ -131,7 +131,7 @@ impl From<TaskError> for Failure {
                 .with_retry(Retry::Backoff)
                 .hint("the process is about to end; ask again once it is back"),
             TaskError::InUse { .. } => general(message)
-                .hint("one process works on a store: end the other one, or name another file with `--state`"),
+                .hint("one process works on a store: end the other one, or name another file with `--tasks`"),
             TaskError::Unusable {
                 problem, source, ..
             } => {
@@ -143,11 +143,11 @@ impl From<TaskError> for Failure {
                     Problem::Newer { found } => format!("{message} (layout {found})"),
                     _ => message,
                 };
-                let failure = Self::new(kind, format!("`--state`: {message}")).hint(match problem {
-                    Problem::Newer { .. } => "run the newer version, or name another file with `--state`",
-                    Problem::Full => "make room on the disk, or name a file on another one with `--state`",
+                let failure = Self::new(kind, format!("`--tasks`: {message}")).hint(match problem {
+                    Problem::Newer { .. } => "run the newer version, or name another file with `--tasks`",
+                    Problem::Full => "make room on the disk, or name a file on another one with `--tasks`",
                     Problem::Locked => "end the program that has it open, then start again",
-                    _ => "`--state` names a file of its own, in a folder that exists and that this user may write to; a new one is made where there is none",
+                    _ => "`--tasks` names a file of its own, in a folder that exists and that this user may write to; a new one is made where there is none",
                 });
                 match source {
                     Some(source) => failure.because(source),
@@ -162,7 +162,7 @@ impl From<TaskError> for Failure {
                 if full {
                     failure.hint("make room on the disk; tasks go on by themselves then")
                 } else {
-                    failure.hint("`--state` names the file; tasks go on by themselves once it can be written")
+                    failure.hint("`--tasks` names the file; tasks go on by themselves once it can be written")
                 }
             }
         }

@@ -25,6 +25,17 @@ pub struct CarAccess {
     pub reporter: Arc<dyn Reporter>,
 }
 
+impl CarAccess {
+    /// Makes a client.
+    ///
+    /// # Errors
+    ///
+    /// When the address or the credentials cannot be put into a request.
+    pub fn client(&self, cancel: &CancellationToken) -> Result<CarClient, Failure> {
+        CarClient::new(self.car.clone(), Arc::clone(&self.reporter), cancel.clone())
+    }
+}
+
 /// Brings rows of one source into the graph.
 ///
 /// One batch at a time: whoever comes meanwhile waits. A batch that was brought in before is
@@ -47,11 +58,7 @@ impl Ingester {
         about: About,
         cancel: CancellationToken,
     ) -> Result<Self, Failure> {
-        let car = CarClient::new(
-            access.car.clone(),
-            Arc::clone(&access.reporter),
-            cancel.clone(),
-        )?;
+        let car = access.client(&cancel)?;
         let mut options = access.options.clone();
         options.source = source.to_owned();
         Ok(Self {

@@ -14,6 +14,7 @@ mod promises;
 mod requests;
 mod retry;
 mod secret;
+mod serve;
 mod state;
 mod support;
 mod tasks;

@@ -7,8 +7,8 @@
     reason = "a helper that cannot go on fails its test, a skipped test says so"
 )]
 
-mod database_url;
 mod chromium;
+mod database_url;
 mod graph;
 mod kills;
 mod known;

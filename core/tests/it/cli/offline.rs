@@ -92,6 +92,8 @@ async fn the_spec_is_json() {
         "plan",
         "test-connection",
         "quarantine",
+        "serve",
+        "tasks",
         "spec",
         "completions",
         "man"

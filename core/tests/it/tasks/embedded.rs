@@ -37,7 +37,7 @@ async fn weakness_16_a_second_engine_on_the_same_file_is_refused() {
     let error = second.unwrap_err();
     assert!(matches!(error, TaskError::InUse { .. }), "{error}");
     let failure = Failure::from(error);
-    assert!(failure.hints().any(|hint| hint.contains("`--state`")));
+    assert!(failure.hints().any(|hint| hint.contains("`--tasks`")));
     first.close().await.unwrap();
     place.open().await.close().await.unwrap();
 }
