@@ -134,6 +134,11 @@ pub const TOOLS: &[Tool] = &[
         },
     },
     Tool {
+        name: "moto[server]",
+        purpose: "the AWS that the AWS connector is tested against",
+        source: Source::Module { version: "5.2.5" },
+    },
+    Tool {
         name: "postgresql",
         purpose: "the CAR service on PostgreSQL",
         source: Source::Debian {

@@ -79,6 +79,8 @@ pub const STEPS: &[Step] = &[
             "postgresql",
             "chromium",
             "axe-core",
+            "moto[server]",
+            "postgresql",
         ],
         run: tests,
     },
