@@ -161,6 +161,30 @@ pub trait IncrementalImport: Send + Sync {
         until: &ModelState,
         cursor: Option<&Cursor>,
     ) -> Result<Delta, Failure>;
+
+    /// Names the vertices that exist only as long as others refer to them.
+    ///
+    /// When a delta takes away the last edge that holds one, because a vertex was told
+    /// [whole](Records::whole), the engine retires it, and looks at what it held in turn. None,
+    /// unless overridden.
+    fn dependents(&self) -> &[Dependent] {
+        &[]
+    }
+}
+
+/// Vertices that exist only as long as others refer to them: an address that no asset has is no
+/// address of the source any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Dependent {
+    /// The vertex collection.
+    pub collection: &'static str,
+    /// Tells by the external id or natural key which vertices of it; all of them, if there is
+    /// none.
+    pub only: Option<fn(&str) -> bool>,
+    /// The edge collections of which it needs an edge.
+    pub held_by: &'static [&'static str],
+    /// The edge collections by which it holds others.
+    pub holds: &'static [&'static str],
 }
 
 /// A part of a source that is read, and proved complete, on its own.

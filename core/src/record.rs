@@ -17,6 +17,7 @@ pub struct Records {
     collections: Vec<Cow<'static, str>>,
     deletions: Vec<Deletion>,
     rejects: Vec<Reject>,
+    wholes: Vec<Whole>,
 }
 
 /// Where a row is, and what identifies it.
@@ -97,6 +98,17 @@ pub enum Deletion {
         /// External id or natural key of the vertex where it ends.
         to: String,
     },
+}
+
+/// A vertex of which a delta tells all edges of some collections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Whole {
+    /// Its collection.
+    pub collection: String,
+    /// External id or natural key.
+    pub key: String,
+    /// The edge collections that are told in full.
+    pub edges: &'static [&'static str],
 }
 
 impl Deletion {
@@ -184,6 +196,59 @@ impl Records {
         self.deletions.push(deletion);
     }
 
+    /// Adds all that another set has.
+    pub fn append(&mut self, other: Self) {
+        let Self {
+            bytes,
+            rows,
+            collections,
+            deletions,
+            rejects,
+            wholes,
+        } = other;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&bytes);
+        let places: Vec<usize> = collections
+            .iter()
+            .map(|name| self.collection_index(name))
+            .collect();
+        self.rows.extend(rows.into_iter().filter_map(|entry| {
+            let span = entry.span.start.checked_add(start)?..entry.span.end.checked_add(start)?;
+            Some(Entry {
+                collection: *places.get(entry.collection)?,
+                span,
+                ..entry
+            })
+        }));
+        self.deletions.extend(deletions);
+        self.rejects.extend(rejects);
+        self.wholes.extend(wholes);
+    }
+
+    /// Says that this delta emits every edge that the vertex has now in some edge collections.
+    ///
+    /// Other edges that the graph has there are retired, and what is left behind by them as the
+    /// connector's [dependents](crate::connector::IncrementalImport::dependents) say. For sources
+    /// that tell that something changed, but not what it was before. Only deltas may say so.
+    pub fn whole(
+        &mut self,
+        collection: impl Into<String>,
+        key: impl Into<String>,
+        edges: &'static [&'static str],
+    ) {
+        self.wholes.push(Whole {
+            collection: collection.into(),
+            key: key.into(),
+            edges,
+        });
+    }
+
+    /// Returns the vertices that are told whole.
+    #[must_use]
+    pub fn wholes(&self) -> &[Whole] {
+        &self.wholes
+    }
+
     /// Returns the rows in the order in which they were emitted.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = EmittedRow<'_>> {
         self.rows.iter().map(|entry| EmittedRow {
@@ -214,10 +279,13 @@ impl Records {
         self.rows.len()
     }
 
-    /// Returns whether there is neither a row nor a deletion.
+    /// Returns whether there is nothing in it: no row, no deletion, no reject.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.deletions.is_empty() && self.rejects.is_empty()
+        self.rows.is_empty()
+            && self.deletions.is_empty()
+            && self.rejects.is_empty()
+            && self.wholes.is_empty()
     }
 
     /// Returns the size of the rows in bytes.

@@ -29,6 +29,7 @@ macro_rules! actions {
 
 actions! {
     GET_CALLER_IDENTITY = "sts:GetCallerIdentity";
+    LOOKUP_EVENTS = "cloudtrail:LookupEvents";
     ASSUME_ROLE = "sts:AssumeRole";
     #[cfg(feature = "organizations")]
     LIST_ACCOUNTS = "organizations:ListAccounts";
@@ -40,7 +41,7 @@ actions! {
     DESCRIBE_IMAGES = "ec2:DescribeImages";
     #[cfg(feature = "ec2")]
     DESCRIBE_SECURITY_GROUPS = "ec2:DescribeSecurityGroups";
-    #[cfg(feature = "ecs")]
+    #[cfg(feature = "ec2")]
     DESCRIBE_NETWORK_INTERFACES = "ec2:DescribeNetworkInterfaces";
     #[cfg(feature = "rds")]
     DESCRIBE_DB_INSTANCES = "rds:DescribeDBInstances";

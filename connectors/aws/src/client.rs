@@ -4,6 +4,7 @@
 
 #[cfg(feature = "beanstalk")]
 mod beanstalk;
+mod cloudtrail;
 #[cfg(feature = "ec2")]
 mod ec2;
 #[cfg(feature = "ecs")]
@@ -31,7 +32,10 @@ use tokio::sync::OnceCell;
 #[cfg(feature = "iam")]
 pub(crate) use iam::Principal;
 
+pub(crate) use cloudtrail::Untold;
 pub(crate) use estate::{ALL, Estate, test};
+#[cfg(any(feature = "securityhub", feature = "inspector"))]
+pub(crate) use findings::{MOST_TARGETS, Which};
 pub(crate) use login::{Login, check};
 
 use crate::actions::Action;
@@ -52,6 +56,7 @@ pub(crate) struct Site {
     pub(crate) partition: String,
     config: SdkConfig,
     pace: Pace,
+    trail_pace: Pace,
     page_size: u32,
     memory: Memory,
 }

@@ -316,6 +316,27 @@ pub(crate) fn incomplete(action: Action, what: &str) -> Failure {
     )
 }
 
+/// Returns what it means that a call cannot even be made.
+pub(crate) fn cannot_ask(action: Action, why: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::new(
+        FailureKind::General,
+        format!("{} cannot be asked", action.name()),
+    )
+    .because(why)
+}
+
+/// Returns what an account means that cannot be entered.
+pub(crate) fn closed(number: &str, why: &Failure) -> Failure {
+    let mut told = Failure::new(why.kind(), "the account cannot be entered")
+        .with("account", number)
+        .with_retry(why.retry())
+        .because(why.chain().join(": "));
+    for hint in why.hints() {
+        told = told.hint(hint.to_owned());
+    }
+    told
+}
+
 /// Returns what a scope that the connector never listed means.
 pub(crate) fn unknown_scope(scope: &str) -> Failure {
     Failure::new(

@@ -10,6 +10,9 @@ use car_schema::{
 /// The vertex collection of findings.
 pub(crate) const FINDING: &str = "finding";
 
+/// The vertex collection of AWS accounts.
+pub(crate) const CLOUD_ACCOUNT: &str = "cloudaccount";
+
 const ASSET: &[(&str, PropertyType, &str)] = &[
     (
         "account_number",
@@ -123,15 +126,24 @@ const PORT: &[(&str, PropertyType, &str)] = &[(
     "Last port of the range that begins with `port_number`.",
 )];
 
+const EDGES: [(&str, &str); 4] = [
+    ("asset", FINDING),
+    ("account", FINDING),
+    (CLOUD_ACCOUNT, "account"),
+    ("application", "container"),
+];
+
 /// Describes the extension. A change of it needs a higher version.
 pub(crate) fn extension() -> Extension {
     let name = PropertyExtension {
         required: true,
         indexed: true,
-        ..PropertyExtension::new(PropertyType::Text, "What was found, in a few words.")
+        ..PropertyExtension::new(PropertyType::Text, "Name as people know it.")
     };
     let mut finding = vertex(FINDING, FINDING_FIELDS);
-    finding.properties.insert("name".to_owned(), name);
+    finding.properties.insert("name".to_owned(), name.clone());
+    let mut account = vertex(CLOUD_ACCOUNT, &[]);
+    account.properties.insert("name".to_owned(), name);
     Extension {
         key: "0d6a1f6e-7c0b-4f5a-9a43-3e4f7d2b8a95".to_owned(),
         owner: env!("CARGO_PKG_NAME").to_owned(),
@@ -139,16 +151,17 @@ pub(crate) fn extension() -> Extension {
         schema: ExtensionSchema {
             vertices: vec![
                 finding,
+                account,
                 vertex("asset", ASSET),
                 vertex("database", DATABASE),
                 vertex("container", CONTAINER),
                 vertex("hostname", HOSTNAME),
                 vertex("port", PORT),
             ],
-            edges: ["asset", "account"]
-                .map(|end| EdgeExtension {
-                    end1: end.to_owned(),
-                    end2: FINDING.to_owned(),
+            edges: EDGES
+                .map(|(end1, end2)| EdgeExtension {
+                    end1: end1.to_owned(),
+                    end2: end2.to_owned(),
                     properties: BTreeMap::new(),
                     validation: None,
                 })

@@ -8,6 +8,8 @@ use car_core::record::Records;
 
 #[cfg(feature = "iam")]
 use crate::client::Principal;
+#[cfg(any(feature = "securityhub", feature = "inspector"))]
+use crate::client::Which;
 use crate::client::{Estate, Site};
 use crate::error;
 use crate::map;
@@ -63,7 +65,16 @@ pub(crate) async fn fetch(
     let site = estate
         .site(&part.account, part.region.as_deref())
         .ok_or_else(|| error::unknown_scope(&scope.name))?;
-    match part.service {
+    page(site, part.service, cursor).await
+}
+
+/// Reads one page of a service in an account and a region.
+pub(crate) async fn page(
+    site: &Arc<Site>,
+    service: Service,
+    cursor: Option<&Cursor>,
+) -> Result<Page, Failure> {
+    match service {
         #[cfg(feature = "ec2")]
         Service::Ec2 => ec2(site, cursor).await,
         #[cfg(feature = "rds")]
@@ -79,7 +90,7 @@ pub(crate) async fn fetch(
         Service::Beanstalk => beanstalk(site, cursor).await,
         #[cfg(feature = "securityhub")]
         Service::SecurityHub => {
-            let (findings, next) = site.hub_findings(cursor).await?;
+            let (findings, next) = site.hub_findings(&Which::Open, cursor).await?;
             let findings = findings
                 .iter()
                 .filter(|finding| map::securityhub::is_open(finding))
@@ -89,7 +100,7 @@ pub(crate) async fn fetch(
         }
         #[cfg(feature = "inspector")]
         Service::Inspector => {
-            let (findings, next) = site.inspector_findings(cursor).await?;
+            let (findings, next) = site.inspector_findings(&Which::Open, cursor).await?;
             let findings = findings
                 .iter()
                 .filter(|finding| map::inspector::is_open(finding))
@@ -108,15 +119,7 @@ fn closed(estate: &Estate, number: &str, scope: &Scope) -> Failure {
         .iter()
         .find(|account| account.number == number);
     match account.map(|account| &account.sites) {
-        Some(Err(failure)) => {
-            let mut told = Failure::new(failure.kind(), "the account cannot be entered")
-                .with("account", number)
-                .because(failure.chain().join(": "));
-            for hint in failure.hints() {
-                told = told.hint(hint.to_owned());
-            }
-            told
-        }
+        Some(Err(why)) => error::closed(number, why),
         _ => error::unknown_scope(&scope.name),
     }
 }
@@ -203,10 +206,11 @@ async fn found(site: &Arc<Site>, findings: Vec<map::finding::Finding>) -> Result
 async fn iam(site: &Arc<Site>, cursor: Option<&Cursor>) -> Result<Page, Failure> {
     let (principals, next) = site.principals(cursor).await?;
     let mut records = Records::new();
+    map::iam::account(&site.account, &mut records);
     for principal in &principals {
         match principal {
-            Principal::User(user) => map::iam::user(user, &mut records),
-            Principal::Role(role) => map::iam::role(role, &mut records),
+            Principal::User(user) => map::iam::user(&site.account, user, &mut records),
+            Principal::Role(role) => map::iam::role(&site.account, role, &mut records),
         }
     }
     Ok(Page { records, next })

@@ -1,10 +1,11 @@
 //! Imports an AWS estate: every chosen service of every account in every region.
 //!
 //! [`config`] holds its settings, `client` makes all calls, `map` turns answers into vertices and
-//! edges, `full` reads everything, and `error` says what refusals mean. [`actions`] lists the
+//! edges, `full` reads everything, `changes` what changed, and `error` says what refusals mean. [`actions`] lists the
 //! calls that a policy has to allow.
 
 mod actions;
+mod changes;
 mod client;
 pub mod config;
 mod error;
@@ -19,11 +20,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use car_core::Failure;
 use car_core::connector::{
-    About, AssetServer, Connector, Context, Cursor, FullImport, IncrementalImport, Page, Scope,
+    About, AssetServer, Connector, Context, Cursor, Delta, Dependent, FullImport,
+    IncrementalImport, ModelState, Page, Scope,
 };
 use tokio::sync::{Mutex, OnceCell};
 
 pub use crate::actions::{Action, actions};
+use crate::changes::{Changes, State};
 use crate::client::{Estate, Login};
 use crate::config::Settings;
 use crate::scope::Service;
@@ -48,7 +51,7 @@ impl Connector for AwsConnector {
             description: "Imports an AWS estate: accounts, regions and services.",
             product_link: Some("https://console.aws.amazon.com"),
             extension: Some(extension::extension()),
-            incremental: false,
+            incremental: true,
         }
     }
 
@@ -71,7 +74,7 @@ impl Connector for AwsConnector {
     }
 
     fn incremental_import(&self) -> Option<&dyn IncrementalImport> {
-        None
+        Some(self)
     }
 }
 
@@ -90,6 +93,41 @@ impl FullImport for AwsConnector {
 
     async fn fetch(&self, scope: &Scope, cursor: Option<&Cursor>) -> Result<Page, Failure> {
         full::fetch(&*self.estate().await?, scope, cursor).await
+    }
+}
+
+#[async_trait]
+impl IncrementalImport for AwsConnector {
+    async fn model_state(&self) -> Result<Option<ModelState>, Failure> {
+        // Another run begins: what was known may have changed.
+        *self.estate.lock().await = None;
+        let estate = self.estate().await?;
+        Ok(Some(State::now(&estate, &self.services).text()))
+    }
+
+    async fn delta(
+        &self,
+        since: &ModelState,
+        until: &ModelState,
+        cursor: Option<&Cursor>,
+    ) -> Result<Delta, Failure> {
+        let (since, until) = match changes::window(since, until) {
+            Ok(window) => window,
+            Err(reason) => return Ok(Delta::NotPossible { reason }),
+        };
+        let estate = self.estate().await?;
+        changes::entered(&estate)?;
+        let changes = Changes {
+            estate: &estate,
+            services: &self.services,
+            since,
+            until,
+        };
+        changes.page(cursor).await
+    }
+
+    fn dependents(&self) -> &[Dependent] {
+        changes::DEPENDENTS
     }
 }
 

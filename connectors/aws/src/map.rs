@@ -17,6 +17,16 @@ pub(crate) mod network;
 pub(crate) mod rds;
 #[cfg(feature = "securityhub")]
 pub(crate) mod securityhub;
+#[cfg(all(
+    test,
+    feature = "beanstalk",
+    feature = "ecs",
+    feature = "iam",
+    feature = "inspector",
+    feature = "rds",
+    feature = "securityhub"
+))]
+mod tests;
 
 use car_core::record::Records;
 use car_schema::edges::AssetGeolocation;

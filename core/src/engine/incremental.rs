@@ -10,12 +10,12 @@ use crate::connector::{Connector, Cursor, Delta, IncrementalImport, ModelState};
 use crate::failure::{Failure, FailureKind};
 use crate::handler::DataHandler;
 use crate::progress::Event;
-use crate::record::Deletion;
+use crate::record::{Deletion, Whole};
 use crate::report::{Mode, Outcome};
 
 /// What a delta came to.
 enum Changes {
-    Read(BTreeSet<Deletion>),
+    Read(BTreeSet<Deletion>, BTreeSet<Whole>),
     NotPossible(String),
 }
 
@@ -50,8 +50,8 @@ impl<C: Connector> Importer<C> {
         let noted = self.note_handler(&mut handler);
         let read = read?;
         noted?;
-        let deletions = match read {
-            Changes::Read(deletions) => deletions,
+        let (mut deletions, wholes) = match read {
+            Changes::Read(deletions, wholes) => (deletions, wholes),
             Changes::NotPossible(reason) => {
                 drop(handler);
                 self.delivery.barrier(&self.cancel).await?;
@@ -66,12 +66,16 @@ impl<C: Connector> Importer<C> {
             }
         };
         self.edges_through(&mut handler).await?;
+        let (unrepeated, beside) = self.unrepeated(&wholes, &handler).await?;
+        deletions.extend(unrepeated);
         self.retire(
             deletions
                 .into_iter()
                 .filter(|deletion| !handler.was_emitted(deletion)),
         )
         .await?;
+        self.retire_orphans(beside, source.dependents(), &handler)
+            .await?;
         self.step(Step::Settled)?;
         self.save(&until).await?;
         Ok(Outcome::Complete)
@@ -85,7 +89,7 @@ impl<C: Connector> Importer<C> {
         until: &ModelState,
         handler: &mut DataHandler,
     ) -> Result<Changes, Failure> {
-        let mut deletions = BTreeSet::new();
+        let (mut deletions, mut wholes) = (BTreeSet::new(), BTreeSet::new());
         let mut cursor: Option<Cursor> = None;
         let mut followed = Followed::default();
         loop {
@@ -109,17 +113,21 @@ impl<C: Connector> Importer<C> {
                 self.vertices_through(handler).await?;
             }
             deletions.extend(page.records.deletions().iter().cloned());
+            wholes.extend(page.records.wholes().iter().cloned());
             match page.next {
                 None => break,
                 Some(next) => cursor = Some(followed.follow(next)?),
             }
         }
         self.vertices_through(handler).await?;
-        Ok(Changes::Read(deletions))
+        Ok(Changes::Read(deletions, wholes))
     }
 
     /// Retires what is gone: edges first, because those of a vertex go with it.
-    async fn retire(&mut self, deletions: impl Iterator<Item = Deletion>) -> Result<(), Failure> {
+    pub(super) async fn retire(
+        &mut self,
+        deletions: impl Iterator<Item = Deletion>,
+    ) -> Result<(), Failure> {
         let model = self.model()?;
         let source = self.options.source.clone();
         let mut vertices: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -17,6 +17,7 @@ mod ingest;
 pub mod phase;
 mod plan;
 mod rows;
+mod whole;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -93,6 +93,41 @@ impl Site {
         Ok(found)
     }
 
+    /// Returns the instances that have interfaces which a filter finds.
+    pub(crate) async fn instances_behind(
+        &self,
+        filter: &str,
+        values: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let client = self.ec2();
+        let mut found = BTreeSet::new();
+        for some in chunks(values) {
+            let mut token = None;
+            loop {
+                let call = client
+                    .describe_network_interfaces()
+                    .max_results(self.page_size(MOST_INSTANCES))
+                    .filters(filter_of(filter, &some))
+                    .set_next_token(token)
+                    .send();
+                let page = self
+                    .call(actions::DESCRIBE_NETWORK_INTERFACES, call)
+                    .await?;
+                token = page.next_token.filter(|token| !token.is_empty());
+                let attached = page.network_interfaces.unwrap_or_default();
+                found.extend(
+                    attached
+                        .into_iter()
+                        .filter_map(|interface| interface.attachment?.instance_id),
+                );
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Looks up what instances refer to: one call for all images that are new, one for all
     /// security groups.
     pub(crate) async fn surroundings(

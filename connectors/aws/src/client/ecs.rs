@@ -135,6 +135,7 @@ impl Site {
             .flat_map(|interface| interface.groups.iter().cloned())
             .collect();
         Ok(TaskPage {
+            cluster: Some(cluster.to_owned()),
             machines: self.machines(cluster, &machines).await?,
             groups: self.openings(&groups).await?,
             interfaces,

@@ -19,6 +19,9 @@ const ORGANIZATION: &str = "organization";
 /// The word for all enabled regions, or all services.
 pub(crate) const ALL: &str = "all";
 
+/// Look-ups in CloudTrail that AWS allows to an account in a region.
+const LOOKUPS_PER_SECOND: u32 = 2;
+
 /// Everything that is to be imported.
 pub(crate) struct Estate {
     /// Accounts in the order of their numbers.
@@ -132,6 +135,7 @@ fn site(
         partition: partition.to_owned(),
         config: config.clone(),
         pace: Pace::new(settings.calls_per_second),
+        trail_pace: Pace::without_burst(LOOKUPS_PER_SECOND),
         page_size: settings.page_size,
         memory: Default::default(),
     }

@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 use aws_sdk_inspector2::types as inspector;
 #[cfg(feature = "securityhub")]
 use aws_sdk_securityhub::types as hub;
+use aws_smithy_types::DateTime;
+#[cfg(feature = "securityhub")]
+use aws_smithy_types::date_time::Format;
 use car_core::Failure;
 use car_core::connector::Cursor;
 
@@ -17,12 +20,37 @@ use crate::map::finding::{Finding, Living, Target};
 /// Most findings that are listed in one call.
 const MOST: u32 = 100;
 
+/// Which findings to read.
+#[derive(Debug, Clone)]
+pub(crate) enum Which {
+    /// Those that are open.
+    Open,
+    /// Those that changed between two times, in milliseconds since 1970, also to closed.
+    Updated {
+        /// From then on.
+        since: i64,
+        /// Until then.
+        until: i64,
+    },
+    /// Those that are open, about these things: at most [`MOST_TARGETS`].
+    About(Vec<Target>),
+}
+
+/// Most things that can be asked for in one call.
+pub(crate) const MOST_TARGETS: usize = 10;
+
+#[cfg(feature = "securityhub")]
+fn text_of(millis: i64) -> Option<String> {
+    DateTime::from_millis(millis).fmt(Format::DateTime).ok()
+}
+
 impl Site {
-    /// Reads a page of the open findings of Security Hub about this account and region. One that
+    /// Reads a page of the findings of Security Hub about this account and region. One that
     /// gathers those of others would tell theirs too.
     #[cfg(feature = "securityhub")]
     pub(crate) async fn hub_findings(
         &self,
+        which: &Which,
         cursor: Option<&Cursor>,
     ) -> Result<(Vec<hub::AwsSecurityFinding>, Option<Cursor>), Failure> {
         let client = aws_sdk_securityhub::Client::new(self.config());
@@ -32,13 +60,27 @@ impl Site {
                 .comparison(hub::StringFilterComparison::Equals)
                 .build()
         };
-        let filters = hub::AwsSecurityFindingFilters::builder()
+        let mut filters = hub::AwsSecurityFindingFilters::builder()
             .aws_account_id(is(&self.account))
-            .region(is(&self.region))
-            .record_state(is("ACTIVE"))
-            .workflow_status(is("NEW"))
-            .workflow_status(is("NOTIFIED"))
-            .build();
+            .region(is(&self.region));
+        if let Which::Updated { since, until } = which {
+            let range = hub::DateFilter::builder()
+                .set_start(text_of(*since))
+                .set_end(text_of(*until))
+                .build();
+            filters = filters.updated_at(range);
+        } else {
+            filters = filters
+                .record_state(is("ACTIVE"))
+                .workflow_status(is("NEW"))
+                .workflow_status(is("NOTIFIED"));
+        }
+        if let Which::About(targets) = which {
+            for id in targets.iter().filter_map(|target| target.arn(self.place())) {
+                filters = filters.resource_id(is(&id));
+            }
+        }
+        let filters = filters.build();
         self.page(actions::GET_FINDINGS, cursor, |token| {
             let call = client
                 .get_findings()
@@ -57,10 +99,11 @@ impl Site {
         .await
     }
 
-    /// Reads a page of the active findings of Inspector about this account.
+    /// Reads a page of the findings of Inspector about this account.
     #[cfg(feature = "inspector")]
     pub(crate) async fn inspector_findings(
         &self,
+        which: &Which,
         cursor: Option<&Cursor>,
     ) -> Result<(Vec<inspector::Finding>, Option<Cursor>), Failure> {
         let client = aws_sdk_inspector2::Client::new(self.config());
@@ -71,10 +114,25 @@ impl Site {
                 .build()
                 .ok()
         };
-        let criteria = inspector::FilterCriteria::builder()
-            .set_aws_account_id(is(&self.account).map(|filter| vec![filter]))
-            .set_finding_status(is("ACTIVE").map(|filter| vec![filter]))
-            .build();
+        let mut criteria = inspector::FilterCriteria::builder()
+            .set_aws_account_id(is(&self.account).map(|filter| vec![filter]));
+        if let Which::Updated { since, until } = which {
+            let range = inspector::DateFilter::builder()
+                .start_inclusive(DateTime::from_millis(*since))
+                .end_inclusive(DateTime::from_millis(*until))
+                .build();
+            criteria = criteria.updated_at(range);
+        } else {
+            criteria = criteria.set_finding_status(is("ACTIVE").map(|filter| vec![filter]));
+        }
+        if let Which::About(targets) = which {
+            let ids = targets.iter().filter_map(|target| match target {
+                Target::Instance(id) => is(id),
+                _ => None,
+            });
+            criteria = criteria.set_resource_id(Some(ids.collect()));
+        }
+        let criteria = criteria.build();
         self.page(actions::LIST_FINDINGS, cursor, |token| {
             let call = client
                 .list_findings()
@@ -118,5 +176,16 @@ impl Site {
             living.principals.clone_from(self.principal_arns().await?);
         }
         Ok(living)
+    }
+}
+
+#[cfg(all(test, feature = "securityhub"))]
+mod tests {
+    use super::text_of;
+
+    #[test]
+    fn defect_22_times_of_filters_are_in_utc() {
+        let text = text_of(1_709_287_200_000);
+        assert_eq!(text.as_deref(), Some("2024-03-01T10:00:00Z"));
     }
 }

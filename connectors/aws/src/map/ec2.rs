@@ -48,13 +48,14 @@ pub(crate) fn exists(instance: &Instance) -> bool {
     !matches!(state, Some(InstanceStateName::Terminated))
 }
 
-/// Emits an instance, unless it is gone.
+/// Emits an instance, unless it is gone. Returns the keys of its addresses.
 pub(crate) fn instance(
     place: Place<'_>,
     instance: &Instance,
     surroundings: &Surroundings,
     out: &mut Records,
-) {
+) -> Vec<String> {
+    let mut addresses = Vec::new();
     let Some(id) = instance.instance_id() else {
         out.reject(
             "asset",
@@ -62,17 +63,17 @@ pub(crate) fn instance(
             "the instance has no id",
             format!("{instance:?}"),
         );
-        return;
+        return addresses;
     };
     if !exists(instance) {
-        return;
+        return addresses;
     }
     let arn = instance_arn(place, id);
     let mut is_exposed = false;
     for interface in interfaces(instance) {
-        is_exposed |= interface
-            .emit(Some(&arn), &surroundings.groups, out)
-            .is_exposed;
+        let emitted = interface.emit(Some(&arn), &surroundings.groups, out);
+        is_exposed |= emitted.is_exposed;
+        addresses.extend(emitted.addresses);
     }
     let name = match tag(instance.tags(), "Name") {
         Some(name) => name.to_owned(),
@@ -119,6 +120,7 @@ pub(crate) fn instance(
         });
         out.emit(&AssetApplication::new(arn, image));
     }
+    addresses
 }
 
 /// Returns the value of a tag; an empty one does not count.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use aws_sdk_ecs::types::Task;
 use car_core::record::Records;
 use car_schema::edges::{AssetContainer, IpaddressContainer};
-use car_schema::vertices::Container;
+use car_schema::vertices::{Application, Container};
+use car_schema::{EndRef, GenericEdge};
 
 use super::Place;
 use super::ec2::instance_arn;
@@ -14,6 +15,8 @@ use super::network::{Interface, Openings};
 /// Tasks, and what they refer to.
 #[derive(Debug, Default)]
 pub(crate) struct TaskPage {
+    /// ARN of the cluster; none where there is no cluster.
+    pub(crate) cluster: Option<String>,
     pub(crate) tasks: Vec<Task>,
     /// EC2 instances by container instance.
     pub(crate) machines: BTreeMap<String, String>,
@@ -36,8 +39,18 @@ fn detail<'t>(task: &'t Task, name: &str) -> Option<&'t str> {
         .value()
 }
 
-/// Emits the tasks that run.
+/// The edge from a cluster to its containers.
+const APPLICATION_CONTAINER: &str = "application_container";
+
+/// Emits the cluster and its tasks that run.
 pub(crate) fn tasks(place: Place<'_>, page: &TaskPage, out: &mut Records) {
+    if let Some(cluster) = &page.cluster {
+        let name = cluster.rsplit('/').next().unwrap_or(cluster);
+        out.emit(&Application {
+            app_type: Some("ECS cluster".to_owned()),
+            ..Application::new(cluster.as_str(), name)
+        });
+    }
     for task in page
         .tasks
         .iter()
@@ -108,6 +121,13 @@ fn emit(place: Place<'_>, task: &Task, page: &TaskPage, out: &mut Records) {
             }
         }
         out.emit(&vertex);
+        if let Some(cluster) = &page.cluster {
+            out.emit(&GenericEdge::new(
+                APPLICATION_CONTAINER,
+                EndRef::ExternalId(cluster.clone()),
+                EndRef::ExternalId(arn.to_owned()),
+            ));
+        }
         if let Some(asset) = &asset {
             out.emit(&AssetContainer::new(asset.as_str(), arn));
         }

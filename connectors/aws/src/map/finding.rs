@@ -63,6 +63,18 @@ pub(crate) enum Target {
     Other,
 }
 
+impl Target {
+    /// Returns the ARN, if it is something that is imported.
+    #[cfg(feature = "securityhub")]
+    pub(crate) fn arn(&self, place: Place<'_>) -> Option<String> {
+        match self {
+            Self::Instance(id) => Some(instance_arn(place, id)),
+            Self::Database(arn) | Self::Principal(arn) => Some(arn.clone()),
+            Self::Other => None,
+        }
+    }
+}
+
 /// Which targets exist.
 #[derive(Debug, Default)]
 pub(crate) struct Living {

@@ -103,6 +103,32 @@ impl Moto {
         calls.as_array().unwrap().iter().map(name).collect()
     }
 
+    /// Has CloudTrail tell of an event: its body as AWS writes it, or a text that is none.
+    pub(crate) async fn event(&self, at: At, source: &str, name: &str, body: Value) {
+        self.late_event(at, source, name, body, 0).await;
+    }
+
+    /// Has CloudTrail tell of an event of so many seconds ago.
+    pub(crate) async fn late_event(
+        &self,
+        at: At,
+        source: &str,
+        name: &str,
+        body: Value,
+        seconds: u64,
+    ) {
+        let event = json!({
+            "account": at.account, "region": at.region, "source": format!("{source}.amazonaws.com"),
+            "name": name, "body": body, "ago": seconds,
+        });
+        self.control("events", &json!([event])).await;
+    }
+
+    /// Sets what Inspector has found: `{account, region, finding}` each.
+    pub(crate) async fn inspector(&self, findings: Value) {
+        self.control("inspector", &findings).await;
+    }
+
     /// Has chosen calls answered with an error: `{match, status, code, times, skip}` each.
     pub(crate) async fn fail(&self, faults: Value) {
         self.control("faults", &faults).await;
@@ -114,6 +140,17 @@ impl Moto {
 pub(crate) struct At {
     pub(crate) account: &'static str,
     pub(crate) region: &'static str,
+}
+
+/// Returns a time of day as AWS writes it, so many seconds ago.
+pub(crate) fn ago(seconds: i64) -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let then = i64::try_from(now.as_secs()).unwrap() - seconds;
+    aws_smithy_types::DateTime::from_secs(then)
+        .fmt(aws_smithy_types::date_time::Format::DateTime)
+        .unwrap()
 }
 
 /// The first region of the tests.

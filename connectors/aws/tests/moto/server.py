@@ -19,6 +19,7 @@ from botocore.config import Config
 from moto.ecs import models as ecs
 from moto.elasticbeanstalk import models as beanstalk
 from moto.iam.models import get_account_id_from
+from moto.moto_api import state_manager
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -76,6 +77,8 @@ def patch_tasks():
             task.containers.append(container)
 
     after_init(ecs.Task, all_containers)
+    # Otherwise each look at a task moves it on to its end.
+    state_manager.set_transition("ecs::task", {"progression": "time", "seconds": 1_000_000})
 
 
 def patch_findings():
@@ -125,6 +128,7 @@ class Front:
         self.calls = []
         self.faults = []
         self.events = []
+        self.inspector = []
         self.clients = {}
         self.port = None
 
@@ -141,6 +145,8 @@ class Front:
                 fault = self.fault_for(call)
             if fault:
                 return self.fail(call, fault, start_response)
+        if call and (call["service"], call["action"]) == ("inspector2", "ListFindings"):
+            return self.inspected(call, json.loads(body), start_response)
         if call and call["action"] == "LookupEvents":
             return self.lookup(call, json.loads(body), start_response)
         environ["wsgi.input"] = Body(body)
@@ -231,6 +237,34 @@ class Front:
             answer["NextToken"] = str(start + size)
         return self.json(answer, start_response, "application/x-amz-json-1.1")
 
+    def inspected(self, call, asked, start_response):
+        criteria = asked.get("filterCriteria", {})
+
+        def passes(finding):
+            ids = {resource["id"] for resource in finding["resources"]}
+            wanted = {
+                "findingStatus": {finding["status"]},
+                "awsAccountId": {finding["awsAccountId"]},
+                "resourceId": ids,
+            }
+            for name, values in wanted.items():
+                rules = criteria.get(name)
+                if rules is not None and not values & {rule["value"] for rule in rules}:
+                    return False
+            ranges = criteria.get("updatedAt")
+            updated = finding.get("updatedAt", 0)
+            return not ranges or any(
+                one["startInclusive"] <= updated <= one["endInclusive"] for one in ranges
+            )
+
+        with self.lock:
+            found = [
+                one["finding"]
+                for one in self.inspector
+                if (one["account"], one["region"]) == (call["account"], call["region"])
+            ]
+        return self.json({"findings": [one for one in found if passes(one)]}, start_response)
+
     def control(self, what, body, start_response):
         asked = json.loads(body or b"null")
         with self.lock:
@@ -240,10 +274,13 @@ class Front:
             if what == "faults":
                 self.faults = asked
                 return self.json(None, start_response)
+            if what == "inspector":
+                self.inspector = asked
+                return self.json(None, start_response)
             if what == "events":
                 for event in asked:
                     event.setdefault("id", str(uuid.uuid4()))
-                    event.setdefault("time", time.time())
+                    event["time"] = time.time() - event["ago"]
                     if not isinstance(event["body"], str):
                         event["body"] = json.dumps(event["body"])
                 self.events.extend(asked)
