@@ -256,10 +256,10 @@ impl Changes<'_> {
             );
             return Ok(Err(reason));
         }
-        let mut page = match (self.has("ec2"), touched.any_instance) {
-            (false, _) => Page::default(),
-            (true, true) => instances::everything(site, None).await?,
-            (true, false) => Page::default(),
+        let mut page = if self.has("ec2") && touched.any_instance {
+            instances::everything(site, None).await?
+        } else {
+            Page::default()
         };
         if self.has("ec2") {
             instances::touched(site, &touched, &mut page.records).await?;

@@ -208,7 +208,7 @@ fn explained(action: Action, meaning: Meaning, code: &str, status: u16) -> Failu
         .hint(format!("allow `{name}` in the policy of the user or role; the README has the whole policy")),
         Meaning::NotSubscribed => Failure::new(
             FailureKind::SourceForbidden,
-            format!("{name} is not in use in this account and region"),
+            format!("the service of {name} is not in use in this account and region"),
         )
         .hint("switch the service or region on, or leave it out with `--services` or `--regions`"),
         Meaning::Throttled => Failure::new(
@@ -246,7 +246,7 @@ fn no_credentials(action: Action, error: &CredentialsError) -> Failure {
     match role.as_deref() {
         Some("AccessDenied" | "AccessDeniedException") => Failure::new(
             FailureKind::SourceForbidden,
-            format!("the role for {name} may not be taken on"),
+            format!("sts:AssumeRole is denied, so {name} cannot be called"),
         )
         .hint("allow `sts:AssumeRole` to our identity, and let the role trust it; check the external id (`CONFIGURATION_AUTH_AWS_EXTERNAL_ID`)"),
         Some(code) => {

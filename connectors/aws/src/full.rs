@@ -193,7 +193,10 @@ async fn beanstalk(site: &Arc<Site>, cursor: Option<&Cursor>) -> Result<Page, Fa
 }
 
 #[cfg(any(feature = "securityhub", feature = "inspector"))]
-async fn found(site: &Arc<Site>, findings: Vec<map::finding::Finding>) -> Result<Records, Failure> {
+pub(crate) async fn found(
+    site: &Arc<Site>,
+    findings: Vec<map::finding::Finding>,
+) -> Result<Records, Failure> {
     let living = site.living(&findings).await?;
     let mut records = Records::new();
     for finding in &findings {

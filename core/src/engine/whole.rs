@@ -30,7 +30,7 @@ impl<C: Connector> Importer<C> {
     ) -> Result<(Vec<Deletion>, BTreeSet<Vertex>), Failure> {
         let mut keys: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
         for whole in wholes {
-            for edges in &whole.edges {
+            for edges in whole.edges {
                 keys.entry((whole.collection.as_str(), *edges))
                     .or_default()
                     .insert(&whole.key);

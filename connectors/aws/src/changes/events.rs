@@ -96,22 +96,19 @@ impl Touched {
     }
 
     fn add_ec2(&mut self, event: &str, names: &[&str], is_readable: bool) {
-        let before = self.instances.len().saturating_add(self.interfaces.len());
+        let mut is_named = false;
         for name in names {
             if is_id(name, "i-") {
                 self.instances.insert((*name).to_owned());
+                is_named = true;
             } else if is_id(name, "eni-") {
                 self.interfaces.insert((*name).to_owned());
+                is_named = true;
             } else if is_id(name, "sg-") && event.contains("SecurityGroup") {
                 self.groups.insert((*name).to_owned());
             }
         }
-        let after = self.instances.len().saturating_add(self.interfaces.len());
-        let names_nothing = before == after
-            && !names
-                .iter()
-                .any(|name| is_id(name, "i-") || is_id(name, "eni-"));
-        self.any_instance |= names_nothing && (BLIND.contains(&event) || !is_readable);
+        self.any_instance |= !is_named && (BLIND.contains(&event) || !is_readable);
     }
 
     fn add_rds(&mut self, body: Option<&Value>) {

@@ -14,7 +14,7 @@ use aws_sdk_ecs::types::{Attachment, Container, KeyValuePair, LaunchType, Task};
 use aws_sdk_elasticbeanstalk::types::EnvironmentDescription;
 use aws_sdk_rds::types::{DbInstance, Endpoint, PendingModifiedValues};
 use car_core::record::Records;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ec2::Surroundings;
 use super::network::Openings;

@@ -74,6 +74,8 @@ async fn what_cloudtrail_cannot_tell_is_imported_in_full() {
     let connector = pair
         .connector()
         .env("CONFIGURATION_PARAMETER_SERVICES", "ec2");
+    let one = json!({ "ImageId": "ami-1", "MinCount": 1, "MaxCount": 1 });
+    pair.aws.make(IRELAND, "ec2", "run_instances", one).await;
     drop(connector.run().await.with_code(0));
     let again = connector.run().await.with_code(0);
     assert_eq!(

@@ -135,8 +135,8 @@ async fn defect_18_a_run_knows_nothing_of_the_one_before() {
         return;
     };
     let first = instances(&pair, IRELAND, 1).await;
-    let full = || pair.connector().args(&["--full"]).run();
-    drop(full().await.with_code(0));
+    let full = || pair.connector().args(&["--full"]);
+    drop(full().run().await.with_code(0));
     pair.aws
         .make(
             IRELAND,
@@ -146,7 +146,7 @@ async fn defect_18_a_run_knows_nothing_of_the_one_before() {
         )
         .await;
     instances(&pair, OHIO, 1).await;
-    drop(full().await.with_code(0));
+    drop(full().run().await.with_code(0));
     let graph = pair.graph().await;
     let assets: Vec<&str> = graph.identities("asset").collect();
     assert!(

@@ -197,7 +197,7 @@ async fn defect_23_a_service_that_is_not_in_use_fails_alone() {
     let ended = ended
         .with_code(11)
         .saying("securityhub:GetFindings")
-        .saying("--services");
+        .saying("not in use");
     let failed = ended.report().scopes.iter().filter(|scope| !scope.complete);
     assert!(
         failed

@@ -65,7 +65,8 @@ def patch_environments():
 
 
 def patch_tasks():
-    def all_containers(task, cluster, definition, *_, **__):
+    def all_containers(task, *args, **named):
+        definition = named["task_definition"] if "task_definition" in named else args[1]
         task.containers = []
         for number, described in enumerate(definition.container_definitions):
             container = ecs.Container(definition)
