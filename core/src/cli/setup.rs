@@ -104,8 +104,13 @@ impl Setup {
     }
 }
 
+/// Stack of the threads that a connector's code runs on: generated clients of large services take
+/// more than the usual two megabytes where they are not optimised.
+const STACK: usize = 16 * 1024 * 1024;
+
 fn runtime() -> Result<Runtime, Failure> {
     Builder::new_multi_thread()
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .map_err(|error| {
