@@ -19,5 +19,6 @@ mod odd;
 mod peers;
 mod plan;
 mod rejects;
+mod serve;
 mod stop;
 mod support;
