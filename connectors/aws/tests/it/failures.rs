@@ -137,13 +137,10 @@ async fn throttling_waits_and_says_so() {
     pair.aws.make(IRELAND, "ec2", "run_instances", one).await;
     // More than the attempts that nobody sees.
     pair.aws
-        .fail(answer(
-            "ec2",
-            "DescribeInstances",
-            503,
-            "RequestLimitExceeded",
-            4,
-        ))
+        .fail(json!([{
+            "match": { "service": "ec2", "action": "DescribeInstances", "region": "eu-west-1" },
+            "status": 503, "code": "RequestLimitExceeded", "times": 4,
+        }]))
         .await;
     let ended = pair.import().await.saying("slow down");
     assert!(ended.report().source_retries > 0);

@@ -93,6 +93,11 @@ def patch_findings():
 
     def passes(finding, filters):
         for name, rules in (filters or {}).items():
+            if name == "ResourceId":
+                ids = {resource["Id"] for resource in finding["Resources"]}
+                if not ids & {rule["Value"] for rule in rules}:
+                    return False
+                continue
             value = finding
             for step in paths[name]:
                 value = (value or {}).get(step)
