@@ -14,6 +14,9 @@ pub mod connector;
 pub mod engine;
 pub mod exit;
 pub mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handler;
 pub mod http;
 pub mod layer;

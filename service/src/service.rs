@@ -19,6 +19,9 @@ use crate::state::AppState;
 use crate::store::Store;
 use crate::store::ops::keys;
 
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
+
 /// Largest body of an import unless set: 64 MiB.
 const BODY_LIMIT: usize = 64 << 20;
 

@@ -9,6 +9,9 @@ mod client;
 pub mod config;
 mod error;
 mod extension;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod map;
 mod source;
 

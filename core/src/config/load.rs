@@ -199,6 +199,38 @@ impl Catalog {
     }
 }
 
+/// Puts together what a settings file with this text and nothing else gives.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn from_yaml(text: &str, catalog: &Catalog) -> Result<Loaded, Failure> {
+    let mut words = vec![OsString::from("connector")];
+    let mut origins = BTreeMap::new();
+    for (flag, entry) in yaml::parse(Path::new("settings.yaml"), text, catalog)? {
+        let Some(setting) = catalog.setting(&flag) else {
+            continue;
+        };
+        for value in entry.values {
+            words.extend(word(setting, OsStr::new(&value), &entry.origin)?);
+        }
+        origins.insert(flag, entry.origin);
+    }
+    let origin = |setting: &Setting| {
+        origins
+            .get(&setting.flag)
+            .cloned()
+            .unwrap_or(Origin::Default)
+    };
+    let matches = catalog
+        .command()
+        .clone()
+        .try_get_matches_from(words)
+        .map_err(|error| refusal::failure(&error, catalog, origin))?;
+    Ok(Loaded {
+        matches,
+        origins,
+        settings: catalog.settings().to_vec(),
+    })
+}
+
 /// Gives a value of another place as a word of the command line.
 fn word(setting: &Setting, value: &OsStr, origin: &Origin) -> Result<Option<OsString>, Failure> {
     let flag = format!("--{}", setting.flag);
