@@ -110,22 +110,33 @@ impl CarClient {
             options.connect_timeout,
             options.call_timeout,
         )?;
+        Ok(Self::over(http, &options, reporter, cancel))
+    }
+
+    /// Makes a client that makes its calls in another way than over HTTP, with the layers around
+    /// them that every client has. Address and credentials of the options are not looked at.
+    pub fn over(
+        calls: impl CarCall + 'static,
+        options: &Options,
+        reporter: Arc<dyn Reporter>,
+        cancel: CancellationToken,
+    ) -> Self {
         let stats = Arc::new(CallStats::default());
         let calls = stack::around(
-            http,
+            calls,
             options.call_timeout,
             options.backoff,
             Arc::clone(&stats),
             reporter,
             cancel.clone(),
         );
-        Ok(Self {
+        Self {
             calls,
             stats,
             cancel,
             job_deadline: options.job_deadline,
             features: Arc::default(),
-        })
+        }
     }
 
     /// Returns a client whose calls go through something else first, such as a rehearsal.
