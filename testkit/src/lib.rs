@@ -37,6 +37,6 @@ pub use program::{Ended, Program, Running, Signal};
 pub use proxy::{Fault, Proxy};
 pub use service::{Credentials, Service};
 pub use service_process::ServiceProcess;
-pub use setting::{cases, seed};
+pub use setting::{cases, seed, sim_seed, sim_seeds};
 pub use source::ReferenceSource;
 pub use wait::within;
