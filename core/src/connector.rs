@@ -151,6 +151,8 @@ pub trait IncrementalImport: Send + Sync {
     /// - Emits changed vertices and edges as a full import would, and a
     ///   [`Deletion`](crate::record::Deletion) for each thing that is gone.
     /// - Applying a delta twice gives the same graph as applying it once.
+    /// - What appeared and went away again between the two states is a deletion, too: a full
+    ///   import may have read in between. The difference of two snapshots does not tell it.
     ///
     /// # Errors
     ///

@@ -54,6 +54,26 @@ impl From<RowKey<'_>> for KeyHash {
     }
 }
 
+/// Most bytes of an identity; a service refuses the whole batch for one above.
+const LONGEST_ID: usize = 1024;
+
+/// Says why no row can have this identity.
+pub(crate) fn impossible_id(id: &str) -> Option<String> {
+    if id.is_empty() {
+        return Some("its identity is empty".to_owned());
+    }
+    if id.len() > LONGEST_ID {
+        return Some(format!(
+            "its identity has {} bytes, more than {LONGEST_ID}",
+            id.len()
+        ));
+    }
+    if id.contains('\0') {
+        return Some("its identity contains a zero character".to_owned());
+    }
+    None
+}
+
 /// A row as it will be sent.
 #[derive(Debug, Clone, Copy)]
 pub struct EmittedRow<'a> {
@@ -150,18 +170,30 @@ impl Records {
     }
 
     /// Emits a vertex or an edge. A later row of the same identity replaces an earlier one.
+    ///
+    /// A row whose identity is empty or has more than 1024 bytes is rejected.
     pub fn emit<R: Row + ?Sized>(&mut self, row: &R) {
         let start = self.bytes.len();
-        if let Err(error) = serde_json::to_writer(&mut self.bytes, row) {
-            // Not representable as JSON: a map with keys that are no text, for example.
+        let impossible = match row.key() {
+            RowKey::Vertex(id) => impossible_id(id),
+            RowKey::Edge { from, to } => impossible_id(from).or(impossible_id(to)),
+        };
+        // Not representable as JSON: a map with keys that are no text, for example.
+        let written = serde_json::to_writer(&mut self.bytes, row)
+            .map_err(|error| format!("cannot be written as JSON: {error}"));
+        if let Err(reason) = written.and_then(|()| impossible.map_or(Ok(()), Err)) {
             self.bytes.truncate(start);
             self.rejects.push(Reject {
                 collection: row.collection().to_owned(),
                 key: match row.key() {
                     RowKey::Vertex(key) => Some(key.to_owned()),
-                    RowKey::Edge { .. } => None,
+                    // An end that no vertex can have stands for an edge that no graph can have.
+                    RowKey::Edge { from, to } => [from, to]
+                        .into_iter()
+                        .find(|id| impossible_id(id).is_some())
+                        .map(str::to_owned),
                 },
-                reason: format!("cannot be written as JSON: {error}"),
+                reason,
                 record: Vec::new(),
             });
             return;

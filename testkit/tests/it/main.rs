@@ -5,4 +5,6 @@
     reason = "a test that cannot go on should stop with the place and the value"
 )]
 
+mod http_proxy;
+mod recording;
 mod simulation;

@@ -9,6 +9,7 @@ mod capability;
 mod changes;
 mod cli;
 mod configurations;
+mod conformance;
 mod crash;
 mod edit;
 mod expected;

@@ -132,47 +132,53 @@ impl World {
         self.states.push(state);
     }
 
-    /// Emits what changed from one state to another.
+    /// Emits what changed from one state to another, also what changed and changed back: a run
+    /// that read in between has seen it.
     pub(crate) fn delta(&self, since: usize, until: usize) -> Vec<Records> {
-        let (old, new) = (self.at(since), self.at(until));
-        let mut pages = Vec::new();
-        let mut page = |emit: &dyn Fn(&mut Records)| {
-            let mut records = Records::new();
-            emit(&mut records);
-            pages.push(records);
-        };
-        for (id, machine) in &new.machines {
-            if old.machines.get(id) != Some(machine) {
-                page(&|out| emit_machine(*id, machine, out));
-            }
-        }
-        for (id, machines) in &new.addresses {
-            let before = old.addresses.get(id);
-            if before != Some(machines) {
-                page(&|out| emit_address(*id, machines, out));
-            }
-            for gone in before.into_iter().flatten() {
-                // A machine that is gone takes its links with it.
-                if !machines.contains(gone) && new.machines.contains_key(gone) {
-                    page(&|out| {
-                        let (from, to) = (asset_id(*gone), address_id(*id));
-                        out.delete(Deletion::edge(AssetIpaddress::COLLECTION, from, to));
-                    });
+        let mut touched = BTreeSet::new();
+        for pair in self.states[since..=until].windows(2) {
+            let (old, new) = (&pair[0], &pair[1]);
+            for id in old.machines.keys().chain(new.machines.keys()) {
+                if old.machines.get(id) != new.machines.get(id) {
+                    touched.insert(Id::Asset(*id));
                 }
             }
-        }
-        for id in old.machines.keys() {
-            if !new.machines.contains_key(id) {
-                page(&|out| out.delete(Deletion::vertex(Asset::COLLECTION, asset_id(*id))));
+            for id in old.addresses.keys().chain(new.addresses.keys()) {
+                let (before, after) = (old.addresses.get(id), new.addresses.get(id));
+                if before == after {
+                    continue;
+                }
+                touched.insert(Id::Address(*id));
+                let linked = before.into_iter().chain(after).flatten();
+                touched.extend(linked.map(|machine| Id::Link(*machine, *id)));
             }
         }
-        for id in old.addresses.keys() {
-            if !new.addresses.contains_key(id) {
-                page(&|out| out.delete(Deletion::vertex(Ipaddress::COLLECTION, address_id(*id))));
-            }
-        }
-        pages
+        let state = self.at(until);
+        touched.iter().map(|id| emit_change(state, id)).collect()
     }
+}
+
+/// Emits what a state has of something that changed.
+fn emit_change(state: &State, id: &Id) -> Records {
+    let mut out = Records::new();
+    match id {
+        Id::Asset(id) => match state.machines.get(id) {
+            Some(machine) => emit_machine(*id, machine, &mut out),
+            None => out.delete(Deletion::vertex(Asset::COLLECTION, asset_id(*id))),
+        },
+        Id::Address(id) => match state.addresses.get(id) {
+            Some(machines) => emit_address(*id, machines, &mut out),
+            None => out.delete(Deletion::vertex(Ipaddress::COLLECTION, address_id(*id))),
+        },
+        Id::Link(machine, address) => {
+            let machines = state.addresses.get(address);
+            if !machines.is_some_and(|machines| machines.contains(machine)) {
+                let (from, to) = (asset_id(*machine), address_id(*address));
+                out.delete(Deletion::edge(AssetIpaddress::COLLECTION, from, to));
+            }
+        }
+    }
+    out
 }
 
 impl State {
