@@ -57,6 +57,21 @@ impl From<RowKey<'_>> for KeyHash {
 /// Most bytes of an identity; a service refuses the whole batch for one above.
 const LONGEST_ID: usize = 1024;
 
+/// Tells whether a text in a row contains the zero character, which JSON always escapes. No store
+/// keeps it, so a service refuses the whole batch.
+fn has_zero(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let escape = rest.get(at.saturating_add(1)..).unwrap_or_default();
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        // Behind the escaped character, which may be a backslash.
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
+}
+
 /// Says why no row can have this identity.
 pub(crate) fn impossible_id(id: &str) -> Option<String> {
     if id.is_empty() {
@@ -171,7 +186,8 @@ impl Records {
 
     /// Emits a vertex or an edge. A later row of the same identity replaces an earlier one.
     ///
-    /// A row whose identity is empty or has more than 1024 bytes is rejected.
+    /// A row whose identity is empty or has more than 1024 bytes is rejected, and so is one with the
+    /// zero character in a text.
     pub fn emit<R: Row + ?Sized>(&mut self, row: &R) {
         let start = self.bytes.len();
         let impossible = match row.key() {
@@ -181,7 +197,14 @@ impl Records {
         // Not representable as JSON: a map with keys that are no text, for example.
         let written = serde_json::to_writer(&mut self.bytes, row)
             .map_err(|error| format!("cannot be written as JSON: {error}"));
-        if let Err(reason) = written.and_then(|()| impossible.map_or(Ok(()), Err)) {
+        let kept = written.and_then(|()| match impossible {
+            Some(reason) => Err(reason),
+            None if has_zero(self.bytes.get(start..).unwrap_or_default()) => {
+                Err("a text in it contains a zero character".to_owned())
+            }
+            None => Ok(()),
+        });
+        if let Err(reason) = kept {
             self.bytes.truncate(start);
             self.rejects.push(Reject {
                 collection: row.collection().to_owned(),
@@ -333,6 +356,27 @@ impl Records {
                 self.collections.push(Cow::Owned(name.to_owned()));
                 self.collections.len().saturating_sub(1)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_zero_character_is_told_from_a_backslash_and_digits() {
+        for (text, zero) in [
+            ("a\0b", true),
+            ("\0", true),
+            ("\\\0", true),
+            ("\\u0000", false),
+            ("\\\\u0000", false),
+            ("u0000", false),
+            ("\u{1}", false),
+        ] {
+            let json = serde_json::to_vec(text).unwrap();
+            assert_eq!(has_zero(&json), zero, "{text:?}");
         }
     }
 }

@@ -90,12 +90,6 @@ impl Validator {
     }
 
     pub(super) fn examine(&self, collection: &str, json: &[u8]) -> Result<Valid, RowError> {
-        if has_zero(json) {
-            // No store keeps it in texts; sent, it would take its whole batch with it.
-            return Err(RowError::Invalid(
-                "a text contains a zero character".to_owned(),
-            ));
-        }
         match self.collections.get(collection) {
             None => Err(RowError::UnknownCollection),
             Some(Check::Rules(rules)) => {
@@ -119,17 +113,6 @@ impl Validator {
             }
         }
     }
-}
-
-/// Tells whether a text of a row contains the zero character, which JSON always escapes.
-fn has_zero(json: &[u8]) -> bool {
-    const ZERO: &[u8] = b"\\u0000";
-    memchr::memmem::find_iter(json, ZERO).any(|at| {
-        // Behind an odd number of backslashes, the one before the `u` is itself escaped.
-        let before = json.get(..at).unwrap_or_default();
-        let slashes = before.iter().rev().take_while(|byte| **byte == b'\\');
-        slashes.count().is_multiple_of(2)
-    })
 }
 
 /// Name under which the whole import schema is known to its parts.
@@ -157,25 +140,4 @@ fn items_of(document: &Registry<'_>, collection: &str) -> Result<jsonschema::Val
         .with_registry(document)
         .build(&part)
         .map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_zero_character_is_told_from_a_backslash_and_digits() {
-        for (text, zero) in [
-            ("a\0b", true),
-            ("\0", true),
-            ("\\\0", true),
-            ("\\u0000", false),
-            ("\\\\u0000", false),
-            ("u0000", false),
-            ("\u{1}", false),
-        ] {
-            let json = serde_json::to_vec(text).unwrap();
-            assert_eq!(has_zero(&json), zero, "{text:?}");
-        }
-    }
 }
