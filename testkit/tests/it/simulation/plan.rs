@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use car_core::engine::Options;
+use car_core::engine::{ChangedOnly, Options};
 use car_core::layer::Backoff;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -120,6 +120,8 @@ impl Plan {
         options.sends = random.random_range(1..4);
         options.page_rows = random.random_range(1..6);
         options.memory_budget = if random.random_bool(0.5) { 0 } else { 1 << 20 };
+        options.changed_only =
+            [ChangedOnly::Auto, ChangedOnly::Never, ChangedOnly::Always][random.random_range(0..3)];
         options.max_rejects = if foul && random.random_bool(0.1) {
             0.05
         } else {
