@@ -68,13 +68,9 @@ impl<C: Connector> Importer<C> {
         self.edges_through(&mut handler).await?;
         let (unrepeated, beside) = self.unrepeated(&wholes, &handler).await?;
         deletions.extend(unrepeated);
-        self.retire(
-            deletions
-                .into_iter()
-                .filter(|deletion| !handler.was_emitted(deletion)),
-        )
-        .await?;
-        self.retire_orphans(beside, source.dependents(), &handler)
+        deletions.retain(|deletion| !handler.was_emitted(deletion));
+        self.retire(deletions.iter().cloned()).await?;
+        self.retire_orphans(beside, source.dependents(), deletions, &handler)
             .await?;
         self.step(Step::Settled)?;
         self.save(&until).await?;

@@ -52,10 +52,14 @@ impl<C: Connector> Importer<C> {
 
     /// Finds which vertices have lost all that they depended on, and retires them, and what
     /// depended on those.
+    ///
+    /// `gone` is what this run has retired so far. It is left out of what the service tells: a
+    /// plan only pretends to retire.
     pub(super) async fn retire_orphans(
         &mut self,
         mut candidates: BTreeSet<Vertex>,
         dependents: &[Dependent],
+        mut gone: BTreeSet<Deletion>,
         handler: &DataHandler,
     ) -> Result<(), Failure> {
         for _ in 0..MOST_ROUNDS {
@@ -72,7 +76,7 @@ impl<C: Connector> Importer<C> {
                     kinds.entry(kind).or_default().insert(key);
                 }
             }
-            let mut gone = Vec::new();
+            let mut going = Vec::new();
             for (kind, mut alone) in kinds {
                 let Some(dependent) = dependents.get(kind) else {
                     continue;
@@ -80,9 +84,14 @@ impl<C: Connector> Importer<C> {
                 for edges in dependent.held_by {
                     let asked: Vec<String> = alone.iter().cloned().collect();
                     let held = self.edges_of(dependent.collection, edges, &asked).await?;
-                    for (_, from, to) in held {
-                        alone.remove(&from);
-                        alone.remove(&to);
+                    for ((far, key), from, to) in held {
+                        if gone.contains(&Deletion::vertex(far, key)) {
+                            continue;
+                        }
+                        if !gone.contains(&Deletion::edge(*edges, from.as_str(), to.as_str())) {
+                            alone.remove(&from);
+                            alone.remove(&to);
+                        }
                     }
                 }
                 let alone: Vec<String> = alone.into_iter().collect();
@@ -90,16 +99,17 @@ impl<C: Connector> Importer<C> {
                     let held = self.edges_of(dependent.collection, edges, &alone).await?;
                     candidates.extend(held.into_iter().map(|(far, ..)| far));
                 }
-                gone.extend(
+                going.extend(
                     alone
                         .into_iter()
                         .map(|key| Deletion::vertex(dependent.collection, key)),
                 );
             }
-            if gone.is_empty() {
+            if going.is_empty() {
                 return Ok(());
             }
-            self.retire(gone.into_iter()).await?;
+            self.retire(going.iter().cloned()).await?;
+            gone.extend(going);
         }
         Ok(())
     }

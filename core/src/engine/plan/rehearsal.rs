@@ -334,6 +334,7 @@ impl CarCall for Rehearsal {
         match (call.method, path.as_slice()) {
             (Method::Get, path) => self.read(call, path).await,
             (Method::Post, ["imports"]) => self.import(call).await,
+            (Method::Post, ["query"]) => self.car.calls().call(call).await,
             (_, path) => self.write(call, path),
         }
     }
