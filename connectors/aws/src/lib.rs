@@ -1,7 +1,7 @@
 //! Imports an AWS estate: every chosen service of every account in every region.
 //!
 //! [`config`] holds its settings, `client` makes all calls, `map` turns answers into vertices and
-//! edges, `full` reads everything, `changes` what changed, and `error` says what refusals mean. [`actions`] lists the
+//! edges, `full` reads everything, `changes` what changed, and `error` says what refusals mean. [`actions()`] lists the
 //! calls that a policy has to allow.
 
 mod actions;
