@@ -39,7 +39,7 @@ pub(crate) async fn missing(conn: &mut dyn Conn, layout: Option<&Layout>) -> Res
         }
     }
     let mut statements = setup::own_tables(conn.dialect());
-    statements.push(setup::ADDED_INDEX.to_owned());
+    statements.extend(setup::ADDED_INDEXES.iter().map(|&sql| sql.to_owned()));
     if let Some(layout) = layout {
         for table in layout.tables() {
             statements.extend(table.create(conn.dialect()));

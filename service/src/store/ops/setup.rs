@@ -38,16 +38,8 @@ impl Operation for Prepare {
                 conn.execute(sql, Vec::new()).await?;
             }
         }
-        conn.execute(ADDED_INDEX.into(), Vec::new()).await?;
-        // Refused imports are few among many: of one source, and the latest of all.
-        for (name, columns) in [
-            ("ix_imports_refused", "source, at"),
-            ("ix_imports_refused_at", "at, id"),
-        ] {
-            let sql = format!(
-                "CREATE INDEX IF NOT EXISTS {name} ON imports ({columns}) WHERE code IS NOT NULL"
-            );
-            conn.execute(sql, Vec::new()).await?;
+        for statement in ADDED_INDEXES {
+            conn.execute((*statement).into(), Vec::new()).await?;
         }
         if stored_version(conn).await? != Some(VERSION) {
             set_meta(conn, "version", &VERSION.to_string()).await?;
@@ -63,9 +55,11 @@ pub(super) const ADDED: &[(&str, &str, ColumnType)] = &[
     ("imports", "error", ColumnType::Text),
 ];
 
-/// An index of such a column.
-pub(super) const ADDED_INDEX: &str = "CREATE INDEX IF NOT EXISTS ix_imports_refused \
-                                      ON imports (source, at) WHERE code IS NOT NULL";
+/// Indexes of such columns: refused imports are few among many, of one source and of all.
+pub(super) const ADDED_INDEXES: &[&str] = &[
+    "CREATE INDEX IF NOT EXISTS ix_imports_refused ON imports (source, at) WHERE code IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS ix_imports_refused_at ON imports (at, id) WHERE code IS NOT NULL",
+];
 
 /// Lets what follows in the transaction take the time that building an index of a large table
 /// takes, and wait for another service that does so.
