@@ -40,7 +40,7 @@ pub(super) struct Pending {
 
 /// What comes next.
 pub(super) enum Next {
-    Fetched(Fetched),
+    Fetched(Box<Fetched>),
     Checkpoint,
     End,
 }
@@ -91,7 +91,7 @@ impl Pending {
         }
         if !self.waiting.is_empty() {
             return match pages.try_recv() {
-                Ok(fetched) => Next::Fetched(fetched),
+                Ok(fetched) => Next::Fetched(Box::new(fetched)),
                 Err(TryRecvError::Empty) => Next::Checkpoint,
                 Err(TryRecvError::Disconnected) => Next::End,
             };
@@ -102,7 +102,7 @@ impl Pending {
             timeout_at(self.since + EVERY, pages.recv()).await
         };
         match next {
-            Ok(Some(fetched)) => Next::Fetched(fetched),
+            Ok(Some(fetched)) => Next::Fetched(Box::new(fetched)),
             Ok(None) => Next::End,
             Err(_) => Next::Checkpoint,
         }

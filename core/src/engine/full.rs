@@ -88,7 +88,7 @@ impl<C: Connector> Importer<C> {
         let mut ended = 0_usize;
         loop {
             let fetched = match pending.next(&mut readers.pages).await {
-                Next::Fetched(fetched) => fetched,
+                Next::Fetched(fetched) => *fetched,
                 Next::Checkpoint => {
                     self.checkpoint(handler, &mut pending).await?;
                     continue;
