@@ -22,6 +22,7 @@ mod serve;
 mod setup;
 mod signals;
 mod spec;
+mod state;
 mod summary;
 #[cfg(feature = "serve")]
 mod tasks;
@@ -132,7 +133,9 @@ fn work<C: Connector>(
     let loaded = catalog.load(line, environment, &mut secrets);
     secrets.extend(line.secrets().iter().cloned());
     console.hide(&secrets);
-    let setup = match loaded.and_then(|loaded| Setup::new(about.clone(), loaded, &mut console)) {
+    let setup = match loaded
+        .and_then(|loaded| Setup::new(about.clone(), loaded, environment, &mut console))
+    {
         Ok(setup) => setup,
         Err(failure) => {
             if let Some(file) = report_file {

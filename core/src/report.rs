@@ -31,6 +31,10 @@ pub struct RunReport {
     pub started_at: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// How often the run went on from where an earlier process stopped, this time included; 0
+    /// for one that began here.
+    #[serde(default)]
+    pub resumed: u32,
     /// Full or incremental; absent when the run ended before the choice.
     pub mode: Option<Mode>,
     /// Why that mode.

@@ -99,6 +99,7 @@ impl Program {
             .env_clear()
             .env("TMPDIR", folder.file("tmp"))
             .env("CAR_SECRETS_DIR", folder.file("secrets"))
+            .env("XDG_STATE_HOME", folder.file("state"))
             .envs(&self.environment)
             .current_dir(folder.file("work"))
             .stdin(Stdio::null())

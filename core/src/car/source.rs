@@ -1,17 +1,22 @@
 //! The protocol's calls about one source: its save point, its sessions, its imports, and what is
 //! gone from it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use car_schema::Identity;
 use car_schema::wire::{ImportStarted, ImportStatus, SessionPatch, SweepPreview};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::address::encode;
 use super::call::{Call, Method};
 use super::client::{CarClient, parse, to_json};
 use super::status;
 use crate::failure::{Failure, FailureKind};
+
+/// How long the service may take to keep the report of a run.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Longest list of ids in one address, in encoded bytes.
 const LONGEST_LIST: usize = 1800;
@@ -77,14 +82,20 @@ impl CarClient {
         self.calls.call(&call).await.map(drop)
     }
 
-    /// Opens a full-import session.
+    /// Opens a full-import session; with `resume`, one that is open goes on instead of beginning
+    /// anew, where the service can.
     ///
     /// # Errors
     ///
     /// As every call, and when the service says that the session could not be opened.
-    pub async fn open_session(&self, source: &str) -> Result<(), Failure> {
-        self.job(session("open session", Method::Post, source))
-            .await
+    pub async fn open_session(&self, source: &str, resume: bool) -> Result<(), Failure> {
+        let call = session("open session", Method::Post, source);
+        self.job(if resume {
+            call.query("resume=true")
+        } else {
+            call
+        })
+        .await
     }
 
     /// Closes a full-import session: what was not reported in it is retired.
@@ -122,6 +133,29 @@ impl CarClient {
             .body(to_json(rows)?)
             .any_body();
         self.calls.call(&call).await.map(drop)
+    }
+
+    /// Gives the service the report of a run, to show and to keep. Tried once, and not for long:
+    /// the run is over, and its outcome does not depend on it.
+    ///
+    /// Only for services with the feature `run_reports`.
+    pub async fn report_run(&self, source: &str, report: &Value) {
+        let post = async {
+            let path = format!("source/{}/runs", encode(source));
+            let call = Call::new("post run report", Method::Post, path)
+                .v3()
+                .body(to_json(report)?)
+                .any_body();
+            self.calls.call(&call).await.map(drop)
+        };
+        match tokio::time::timeout(REPORT_TIMEOUT, post).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => tracing::debug!(
+                error = failure.chain().join(": "),
+                "the service did not take the run report"
+            ),
+            Err(_) => tracing::debug!("the service did not take the run report in time"),
+        }
     }
 
     /// Posts an envelope and returns the name of the import.

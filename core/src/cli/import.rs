@@ -79,7 +79,11 @@ async fn import<C: Connector>(
     }
     let connector: C = setup.open(&cancel).await?;
     let car = car(setup, &reporter, &cancel)?;
-    Ok(engine::run(Arc::new(connector), options(setup), car, reporter, cancel).await)
+    let mut options = options(setup);
+    options.state = setup.state.open(setup).await?;
+    options.retry_failed = setup.common.retry_failed;
+    options.redactor = Arc::clone(setup.console.redactor());
+    Ok(engine::run(Arc::new(connector), options, car, reporter, cancel).await)
 }
 
 /// Makes the client of the CAR service.

@@ -112,6 +112,16 @@ pub struct Common {
     #[arg(long, help_heading = "Import")]
     pub full: bool,
 
+    /// File with what an import that is stopped needs to go on, or `none` for no file [default:
+    /// one in ~/.local/state/car-connectors]
+    #[arg(long, value_name = "FILE", env = "CAR_STATE", value_hint = ValueHint::FilePath,
+          help_heading = "Import")]
+    pub state: Option<PathBuf>,
+
+    /// Read only what failed or was not finished in the last full import
+    #[arg(long, help_heading = "Import")]
+    pub retry_failed: bool,
+
     /// Only test the connection to the data source
     #[arg(long, env = "DATASOURCE_CONNECTION_TEST", help_heading = "Import")]
     pub connection_test: bool,
@@ -168,7 +178,7 @@ pub struct Common {
     )]
     pub memory_budget: ByteSize,
 
-    /// Folder for edges that do not fit into memory [default: the system's temporary folder]
+    /// Folder for edges that do not fit into memory, without a state [default: the system's temporary folder]
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, help_heading = "Import")]
     pub export_data_dir: Option<PathBuf>,
 

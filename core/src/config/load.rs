@@ -274,6 +274,19 @@ impl Loaded {
         })
     }
 
+    /// Returns the connector's own settings that are no secrets, by long flag, with their values.
+    #[must_use]
+    pub fn own_values(&self) -> Vec<(String, String)> {
+        let open = |setting: &&Setting| setting.own && setting.kind != Kind::Secret;
+        let mut values = Vec::new();
+        for setting in self.settings.iter().filter(open) {
+            for value in self.matches.get_raw(&setting.id).into_iter().flatten() {
+                values.push((setting.flag.clone(), value.to_string_lossy().into_owned()));
+            }
+        }
+        values
+    }
+
     /// Returns where the value of a setting, named by its long flag, came from.
     #[must_use]
     pub fn origin(&self, flag: &str) -> Origin {

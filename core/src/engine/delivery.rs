@@ -158,6 +158,11 @@ impl Delivery {
         &self.acknowledged
     }
 
+    /// Adds rows that an earlier process of the run has sent.
+    pub(super) fn restore(&mut self, acknowledged: BTreeMap<String, u64>) {
+        self.acknowledged = acknowledged;
+    }
+
     /// Forgets everything: what was sent belongs to an attempt that is given up.
     pub(super) fn forget(&mut self) {
         self.in_flight = JoinSet::new();

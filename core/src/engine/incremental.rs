@@ -12,6 +12,7 @@ use crate::handler::DataHandler;
 use crate::progress::Event;
 use crate::record::{Deletion, Whole};
 use crate::report::{Mode, Outcome};
+use crate::state::Start;
 
 /// What a delta came to.
 enum Changes {
@@ -33,6 +34,14 @@ impl<C: Connector> Importer<C> {
                 "the connector declares an incremental import and has none",
             ));
         };
+        if let Some(ledger) = &mut self.ledger {
+            let start = Start::new(
+                Mode::Incremental,
+                self.report.started_at,
+                Some(until.clone()),
+            );
+            ledger.begin(&start).await?;
+        }
         if since == until {
             for step in [
                 Step::VerticesAcknowledged,
@@ -57,6 +66,9 @@ impl<C: Connector> Importer<C> {
                 self.delivery.barrier(&self.cancel).await?;
                 self.delivery.forget();
                 self.report.collections.clear();
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.give_up(reason.clone()).await?;
+                }
                 self.decided(
                     Mode::Full,
                     format!("the source cannot tell what changed: {reason}"),
@@ -141,7 +153,7 @@ impl<C: Connector> Importer<C> {
             }
         }
         if !edges.is_empty() {
-            let retire = self.car.features().await?.edge_deletion;
+            let retire = self.features().await?.edge_deletion;
             for (collection, from, to) in edges {
                 self.check_cancelled()?;
                 self.car

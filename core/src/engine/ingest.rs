@@ -72,6 +72,7 @@ impl Batch<'_> {
                     .quarantine
                     .with_extension(format!("{now}.jsonl")),
                 deltas: true,
+                scopes: false,
             },
         );
         for batch in handler.take("task", records)? {

@@ -5,8 +5,10 @@
 //! save point. [`phase`] holds the legal order; the other modules carry out one part each.
 
 mod changed;
+mod checkpoint;
 mod choose;
 mod delivery;
+mod ending;
 mod fetch;
 mod full;
 mod guard;
@@ -14,9 +16,12 @@ mod importer;
 mod incremental;
 #[cfg(feature = "tasks")]
 mod ingest;
+mod ledger;
 pub mod phase;
 mod plan;
 mod rows;
+mod scopes;
+mod session;
 mod whole;
 
 use std::path::PathBuf;
@@ -41,6 +46,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::layer::Backoff;
 use crate::progress::Reporter;
 use crate::report::RunReport;
+use crate::secret::Redactor;
+use crate::state::StateStore;
 use importer::Importer;
 
 /// How long a run may take to end after it was asked to.
@@ -77,6 +84,22 @@ pub struct Options {
     pub quarantine: PathBuf,
     /// When to read from the source again.
     pub source_backoff: Backoff,
+    /// Where a run leaves what a later one needs to go on; `None` for nowhere.
+    pub state: Option<State>,
+    /// What takes secrets out of the report before others get it.
+    pub redactor: Arc<Redactor>,
+    /// Whether to read only the scopes that failed, or were not finished, in the last run.
+    pub retry_failed: bool,
+}
+
+/// Where a run leaves what a later one needs to go on.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The store.
+    pub store: Arc<dyn StateStore>,
+    /// Hash of the settings that decide what is read, by
+    /// [`Fingerprint::hash_settings`](crate::state::Fingerprint::hash_settings).
+    pub settings: String,
 }
 
 impl Options {
@@ -103,6 +126,9 @@ impl Options {
             approve_deletions: false,
             changed_only: ChangedOnly::Auto,
             source_backoff: Backoff::default(),
+            state: None,
+            redactor: Arc::default(),
+            retry_failed: false,
         }
     }
 }
@@ -128,12 +154,17 @@ pub async fn run<C: Connector>(
     cancel: CancellationToken,
 ) -> Run {
     let mut importer = Importer::new(connector, options, car, reporter, cancel.clone());
+    let lost = match importer.acquire().await {
+        Ok(lost) => lost,
+        Err(failure) => return importer.finish(Err(failure)).await,
+    };
     let overdue = async {
         cancel.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     let result = tokio::select! {
         result = importer.import() => result,
+        () = lost.cancelled() => Err(importer.take_over()),
         () = overdue => Err(Failure::new(FailureKind::Interrupted, "stopped in the middle of a call")),
     };
     importer.finish(result).await

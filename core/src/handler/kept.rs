@@ -80,9 +80,14 @@ impl Kept {
         self.nameless = self.nameless.saturating_add(1);
     }
 
-    /// Returns the names, `None` when there are rejected rows without one.
-    pub(super) fn names(&self) -> Option<&SessionPatch> {
-        (self.nameless == 0).then_some(&self.rows)
+    /// Returns the names that were not taken yet.
+    pub(super) fn take(&mut self) -> SessionPatch {
+        std::mem::take(&mut self.rows)
+    }
+
+    /// Returns whether there are rejected rows without a name.
+    pub(super) const fn has_nameless(&self) -> bool {
+        self.nameless > 0
     }
 
     fn has_room(&mut self) -> bool {
@@ -116,7 +121,8 @@ mod tests {
             None,
             br#"{"_from_external_id":"7","_to":"ipaddress/10.0.0.1"}"#,
         );
-        let names = kept.names().unwrap();
+        assert!(!kept.has_nameless());
+        let names = kept.take();
         assert!(names.vertices["asset"].contains("7"));
         assert!(names.vertices["ipaddress"].contains("10.0.0.1"));
         assert!(names.edges["asset_ipaddress"].contains(&("7".to_owned(), "10.0.0.1".to_owned())));
@@ -144,7 +150,7 @@ mod tests {
         ] {
             let mut kept = Kept::default();
             kept.row("asset", identity, json.as_bytes());
-            assert_eq!(kept.names(), None, "{json}");
+            assert!(kept.has_nameless(), "{json}");
         }
     }
 
@@ -154,6 +160,6 @@ mod tests {
         for number in 0..=MOST {
             kept.vertex("asset", number.to_string());
         }
-        assert_eq!(kept.names(), None);
+        assert!(kept.has_nameless());
     }
 }

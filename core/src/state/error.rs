@@ -69,6 +69,12 @@ pub enum StateError {
         /// The run.
         run: RunId,
     },
+    /// There is no unfinished run to go on with.
+    #[error("there is no unfinished import to go on with: {reason}")]
+    NothingToRetry {
+        /// Why not, as a clause.
+        reason: String,
+    },
     /// The edge log cannot be used.
     #[error("the edges that wait on disk cannot be used")]
     EdgeLog(#[source] EdgeLogError),
@@ -206,6 +212,8 @@ impl From<StateError> for Failure {
             StateError::Zombie { .. } => Self::new(FailureKind::General, message)
                 .hint("this run was stopped before it could disturb the one that took over")
                 .hint("if nothing else ran, this process stood still for longer than its lease"),
+            StateError::NothingToRetry { .. } => Self::new(FailureKind::InvalidParameter, message)
+                .hint("run without `--retry-failed`; that import reads everything"),
             StateError::EdgeLog(error) => error.into(),
             StateError::Refused { .. }
             | StateError::EdgeLogShrank { .. }

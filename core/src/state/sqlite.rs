@@ -28,16 +28,17 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use super::clock::{Clock, Moment, SystemClock};
 use super::error::StateError;
 use super::lease::{Holder, Lease};
-use super::model::{Advance, Ending, Fingerprint, PastRun, Run, RunId, ScopeState, Start};
+use super::model::{Checkpoint, Ending, Fingerprint, PastRun, Run, RunId, ScopeState, Start};
 use super::{Leases, StateStore};
 use file::{Layout, primary_code};
 
 /// Layout of the file.
 const LAYOUT: Layout = Layout {
-    version: 1,
+    version: 2,
     // "CARS".
     application: 0x4341_5253,
     tables: include_str!("sqlite/layout.sql"),
+    steps: &[include_str!("sqlite/layout-2.sql")],
 };
 
 /// The run state in a file.
@@ -134,19 +135,18 @@ impl StateStore for SqliteStore {
         self.begin_run(lease, fingerprint, start).await
     }
 
-    async fn advance(
+    async fn checkpoint(
         &self,
         lease: &Lease,
         run: RunId,
-        advances: &[Advance],
-        edge_log_len: u64,
+        checkpoint: &Checkpoint<'_>,
     ) -> Result<(), StateError> {
         let doing = "written";
         let mut connection = self.connection().await?;
         let mut transaction = begin(&mut connection, doing).await?;
         lease::hold(&mut transaction, lease, &self.now()).await?;
-        runs::edge_log(&mut transaction, lease.source(), run, edge_log_len).await?;
-        for advance in advances {
+        runs::note(&mut transaction, lease.source(), run, checkpoint).await?;
+        for advance in checkpoint.advances {
             scopes::advance(&mut transaction, run, advance).await?;
         }
         transaction.commit().await.map_err(storage(doing))
@@ -165,6 +165,40 @@ impl StateStore for SqliteStore {
         lease::hold(&mut transaction, lease, &self.now()).await?;
         runs::check_open(&mut transaction, lease.source(), run).await?;
         scopes::fail_scope(&mut transaction, run, scope, error).await?;
+        transaction.commit().await.map_err(storage(doing))
+    }
+
+    async fn open_session(
+        &self,
+        lease: &Lease,
+        run: RunId,
+        session: Option<&str>,
+    ) -> Result<(), StateError> {
+        let doing = "written";
+        let mut connection = self.connection().await?;
+        let mut transaction = begin(&mut connection, doing).await?;
+        lease::hold(&mut transaction, lease, &self.now()).await?;
+        runs::check_open(&mut transaction, lease.source(), run).await?;
+        sqlx::query("UPDATE run SET session = ?, swept = 0, sealed = 0 WHERE id = ?")
+            .bind(session)
+            .bind(run.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage(doing))?;
+        transaction.commit().await.map_err(storage(doing))
+    }
+
+    async fn seal(&self, lease: &Lease, run: RunId) -> Result<(), StateError> {
+        let doing = "written";
+        let mut connection = self.connection().await?;
+        let mut transaction = begin(&mut connection, doing).await?;
+        lease::hold(&mut transaction, lease, &self.now()).await?;
+        runs::check_open(&mut transaction, lease.source(), run).await?;
+        sqlx::query("UPDATE run SET sealed = 1 WHERE id = ?")
+            .bind(run.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage(doing))?;
         transaction.commit().await.map_err(storage(doing))
     }
 

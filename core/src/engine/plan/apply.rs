@@ -15,7 +15,8 @@ use super::summary::Plan;
 use crate::car::CarClient;
 use crate::connector::About;
 use crate::engine::delivery::Delivery;
-use crate::engine::importer::{self, milliseconds};
+use crate::engine::ending::{milliseconds, note_calls};
+use crate::engine::importer;
 use crate::engine::{Options, Run, phase::Phase};
 use crate::exit::{self, SUCCESS};
 use crate::failure::{Failure, FailureKind};
@@ -284,7 +285,7 @@ impl Application<'_> {
                 .or_default()
                 .retired = rows;
         }
-        importer::note_calls(&mut self.report, self.car.stats());
+        note_calls(&mut self.report, self.car.stats());
         self.report.duration_ms = milliseconds(began);
         Run {
             report: self.report,

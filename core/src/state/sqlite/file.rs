@@ -24,6 +24,8 @@ pub(crate) struct Layout {
     pub(crate) application: i64,
     /// The statements that make the tables.
     pub(crate) tables: &'static str,
+    /// The statements that bring version 1 to version 2, and so on; each sets its version.
+    pub(crate) steps: &'static [&'static str],
 }
 
 /// Why a file cannot be used.
@@ -152,10 +154,13 @@ async fn version(connection: &mut SqliteConnection, layout: &Layout) -> Result<i
 async fn migrate(connection: &mut SqliteConnection, layout: &Layout) -> Result<(), Unusable> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     // Another process may have been quicker.
-    if version(&mut transaction, layout).await? == 0 {
-        sqlx::raw_sql(layout.tables)
-            .execute(&mut *transaction)
-            .await?;
+    let version = version(&mut transaction, layout).await?;
+    let statements = match usize::try_from(version.saturating_sub(1)) {
+        Ok(done) => layout.steps.get(done..).unwrap_or_default(),
+        Err(_) => &[layout.tables],
+    };
+    for statement in statements {
+        sqlx::raw_sql(*statement).execute(&mut *transaction).await?;
     }
     Ok(transaction.commit().await?)
 }

@@ -52,6 +52,7 @@ const LAYOUT: Layout = Layout {
     // "CARZ", beside the run state's "CARS".
     application: 0x4341_525A,
     tables: include_str!("layout.sql"),
+    steps: &[],
 };
 
 /// How often a lock is tried, and the wait after each try: a program that a dead process was
