@@ -1,6 +1,11 @@
 //! Records of AWS become the right vertices and edges. Tests named after a defect are about one
 //! that connectors of this kind are known to have; `tests/it/defects.rs` has the others.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 mod findings;
 
 use std::collections::{BTreeMap, BTreeSet};

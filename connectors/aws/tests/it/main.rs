@@ -1,5 +1,10 @@
 //! Tests of the connector as a user runs it: the real binary, an AWS that answers, a real service.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 mod changes;
 mod configurations;
 mod defects;

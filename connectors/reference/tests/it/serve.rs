@@ -45,7 +45,7 @@ impl Serving {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = within("the process listens", async {
             loop {
-                let line = lines.next_line().await.unwrap().expect("it goes on");
+                let line = lines.next_line().await.unwrap().unwrap();
                 let line: Value = serde_json::from_str(&line).unwrap();
                 if let Some(address) = line["address"].as_str() {
                     return format!("http://{address}");
