@@ -53,6 +53,10 @@ pub(crate) struct Plan {
     pub(crate) options: Options,
     /// When calls are made again: at once and for long, or not at all.
     pub(crate) backoff: Backoff,
+    /// Whether the run leaves behind what a later one needs to go on.
+    pub(crate) remembers: bool,
+    /// Settings that decide what is read: with others, no run goes on.
+    pub(crate) settings: String,
     source_faults: BTreeMap<u32, SourceFault>,
     service_faults: BTreeMap<u32, ServiceFault>,
     /// Calls of the source before which it changes.
@@ -116,6 +120,7 @@ impl Plan {
         }
         let mut options = Options::new(source);
         options.force_full = foul && random.random_bool(0.3);
+        options.retry_failed = foul && random.random_bool(0.2);
         options.concurrency = random.random_range(1..4);
         options.sends = random.random_range(1..4);
         options.page_rows = random.random_range(1..6);
@@ -138,10 +143,18 @@ impl Plan {
         };
         options.source_backoff = backoff;
         Self {
+            // Cursors have the same meaning whatever the size of the page.
             page_size: random.random_range(1..5),
             delta_breaks_off: foul && random.random_bool(0.1),
             options,
             backoff,
+            remembers: random.random_bool(0.8),
+            settings: if random.random_bool(0.1) {
+                "other"
+            } else {
+                "usual"
+            }
+            .to_owned(),
             source_faults,
             service_faults,
             changes,

@@ -23,6 +23,14 @@ pub(crate) struct Machine {
     pub(crate) bad: bool,
 }
 
+impl Machine {
+    /// Makes a machine.
+    pub(crate) fn new(account: u8, bad: bool) -> Self {
+        let name = 0;
+        Self { account, name, bad }
+    }
+}
+
 /// Everything that the source has at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct State {
@@ -61,6 +69,24 @@ impl World {
             world.change(random);
         }
         world
+    }
+
+    /// Makes a source that had these states.
+    pub(crate) fn of(states: Vec<State>) -> Self {
+        Self { states, oldest: 0 }
+    }
+
+    /// Goes on to another state.
+    pub(crate) fn become_state(&mut self, state: State) {
+        self.states.push(state);
+    }
+
+    /// Tells whether a part is a link to a machine that was bad at some time.
+    pub(crate) fn was_withheld(&self, part: &Id) -> bool {
+        self.states.iter().any(|state| match part {
+            Id::Link(..) => state.is_bad(part),
+            Id::Asset(_) | Id::Address(_) => false,
+        })
     }
 
     /// Returns the number of the present state.
