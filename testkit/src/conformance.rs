@@ -27,7 +27,7 @@ pub use faults::{
     a_truncated_answer_is_never_the_end, credentials_that_expire_stop_the_run_and_retire_nothing,
     every_request_may_arrive_twice,
     failing_at_any_request_retires_nothing_and_the_next_run_is_right,
-    killed_at_any_request_the_next_run_is_right,
+    killed_again_and_again_an_import_goes_on, killed_at_any_request_the_next_run_is_right,
 };
 pub use fixture::Fixture;
 pub use output::{
@@ -67,6 +67,7 @@ macro_rules! conformance {
                 incremental_imports_end_as_a_full_one,
                 failing_at_any_request_retires_nothing_and_the_next_run_is_right,
                 killed_at_any_request_the_next_run_is_right,
+                killed_again_and_again_an_import_goes_on,
                 every_request_may_arrive_twice,
                 a_truncated_answer_is_never_the_end,
                 a_page_that_comes_twice_is_taken_once,

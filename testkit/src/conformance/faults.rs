@@ -4,7 +4,7 @@ use car_core::connector::Connector;
 
 use super::Fixture;
 use super::stage::{Stage, THINGS};
-use crate::{At, Deed, Ended, Graph, Program, cases};
+use crate::{At, Deed, Ended, Graph, Program, TestFolder, cases};
 
 /// Waits that are short enough for a test.
 const SHORT: [&str; 3] = ["--full", "--source-retry-for", "1ms"];
@@ -98,6 +98,36 @@ pub async fn killed_at_any_request_the_next_run_is_right<C: Connector, F: Fixtur
         let what = format!("a kill at request {nth} of {requests}");
         recovers(&stage, &source, &whole, &what).await;
     }
+}
+
+/// Killed in the middle and started again, time after time, an import goes on where it was and
+/// ends in the graph of one that was never stopped.
+pub async fn killed_again_and_again_an_import_goes_on<C: Connector, F: Fixture>() {
+    let stage = Stage::<F>::start(THINGS).await;
+    let (whole, requests) = stage.whole().await;
+    let half = u32::try_from(requests.div_ceil(2)).unwrap();
+    let folder = TestFolder::new();
+    let state = folder.file("state.db").display().to_string();
+    let program = stage.program("stopped").args(&["--state", &state]);
+    let mut kills = 0;
+    let ended = loop {
+        if kills < 3 {
+            stage.proxy.on(At::Nth(half), Deed::Hold);
+        }
+        let mut running = program.start();
+        tokio::select! {
+            () = stage.proxy.held() => {}
+            // The last run, or one that has less than a half to do.
+            () = running.exited() => break running.ended().await,
+        }
+        running.kill().await;
+        stage.proxy.clear();
+        kills += 1;
+    };
+    let ended = ended.with_code(0);
+    assert!(kills > 0 && ended.report().resumed > 0, "it began anew");
+    let graph = stage.graph("stopped").await;
+    graph.assert_is(&whole, &format!("killed {kills} times"));
 }
 
 /// A source may see every request twice, as retries make it.
