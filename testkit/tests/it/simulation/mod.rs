@@ -6,8 +6,8 @@
 //! lost, doubled, made up or wrongly retired; after a run in which nothing went wrong, the graph is
 //! what the source has, to the last link.
 //!
-//! `CAR_SIM_SEED=7 cargo test -p car-testkit --test it simulation` repeats one seed and tells what
-//! happened in it. `CAR_SIM_SEEDS=1000` sets how many seeds are tried.
+//! `CAR_SIM_SEED=7 cargo test -p car-testkit --test it simulation -- --nocapture` repeats one seed
+//! and tells what happened in it; `CAR_SIM_SEEDS=1000` sets how many seeds are tried.
 
 mod connector;
 mod peer;
