@@ -1,4 +1,4 @@
-//! Measures what an import costs.
+//! Measures what an import costs, and what the service costs (`service`).
 //!
 //! A source that answers from memory, a sink that discards, and the connector between them, each
 //! a process of its own, so that the connector's CPU time and memory are its own. Times on a
@@ -7,6 +7,7 @@
 
 mod measure;
 mod run;
+mod service;
 mod sink;
 mod source;
 
@@ -44,6 +45,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Measures the service: ingestion beside its bare database, queries, pages, start, memory.
+    Service(service::Plan),
     /// Serves a made inventory from memory.
     #[command(hide = true)]
     Source {
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
     match cli.part {
         Some(Part::Source { assets }) => source::serve(assets),
         Some(Part::Sink) => sink::serve(),
+        Some(Part::Service(plan)) => service::all(&plan, own_folder()?),
         None => run::all(&run::Plan {
             assets: cli.assets,
             runs: cli.runs,

@@ -81,6 +81,15 @@ impl Running {
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         cpu_fields(format!("/proc/{}/stat", self.child.id()), 13)
     }
+
+    /// Returns the memory that the server has now, in bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        let kib: u64 = kib.context("no such format")?.parse()?;
+        Ok(kib * 1024)
+    }
 }
 
 fn children_cpu() -> anyhow::Result<Duration> {

@@ -129,6 +129,7 @@ fn connector(plan: &Plan, source: &Running, port: u16, report: &Path, folder: &P
         .arg("--export-data-dir")
         .arg(folder)
         .args(&plan.arguments)
+        .env("CAR_STATE", folder.join("state.db"))
         .env(
             "CONFIGURATION_AUTH_URL",
             format!("http://127.0.0.1:{}", source.line),

@@ -25,13 +25,23 @@ pub(crate) fn serve() -> anyhow::Result<()> {
         .route("/importstatus", get(none))
         .route("/source", patch(async || Json(json!({}))))
         .route("/source/{source}", get(async || StatusCode::NOT_FOUND))
-        .route("/source/{source}/full-import-in-progress", post(job).delete(job));
+        .route(
+            "/source/{source}/full-import-in-progress",
+            // One session, so that what a run keeps to go on is measured too.
+            get(async || Json(json!({ "open": true, "started_at": 1 })))
+                .post(job)
+                .delete(job),
+        );
     let v3 = Router::new()
         .route(
             "/carSchema",
             post(async || (StatusCode::CREATED, Json(json!({})))),
         )
         .route("/carSchema/{key}", get(async || StatusCode::NOT_FOUND))
+        .route(
+            "/health",
+            get(async || Json(json!({ "features": { "sweep_preview": true } }))),
+        )
         .route("/importSchema", get(async move || Json::<Value>(schema)));
     let router = Router::new()
         .nest("/api/car/v2", v2)

@@ -12,12 +12,20 @@ mod grid;
 mod import;
 mod number;
 mod panic;
+mod plan;
+mod plan_text;
+mod quarantine;
 mod render;
 mod report_file;
+#[cfg(feature = "serve")]
+mod serve;
 mod setup;
 mod signals;
 mod spec;
+mod state;
 mod summary;
+#[cfg(feature = "serve")]
+mod tasks;
 mod test_connection;
 mod verb;
 
@@ -78,9 +86,23 @@ pub fn run<C: Connector>(
         return console.print(&format!("{} {}\n", about.name, about.version));
     }
     let printed = match Verb::of(line.matches()) {
-        Verb::Import => return work::<C>(false, about, &catalog, &line, environment, console),
-        Verb::TestConnection => {
-            return work::<C>(true, about, &catalog, &line, environment, console);
+        verb @ (Verb::Import | Verb::Plan | Verb::TestConnection) => {
+            return work::<C>(verb, about, &catalog, &line, environment, console);
+        }
+        Verb::Quarantine => {
+            return match line.matches().subcommand() {
+                Some((_, verb)) => quarantine::run(&console, verb),
+                None => exit::SUCCESS,
+            };
+        }
+        #[cfg(feature = "serve")]
+        Verb::Serve => return work::<C>(Verb::Serve, about, &catalog, &line, environment, console),
+        #[cfg(feature = "serve")]
+        Verb::Tasks => {
+            let verb = line.matches().subcommand().map(|(_, verb)| verb);
+            return verb.map_or(exit::SUCCESS, |verb| {
+                tasks::run(&console, verb, environment)
+            });
         }
         Verb::Spec(what) => spec::text::<C>(&about, &catalog, what),
         Verb::Completions(shell) => Ok(completions::script(&catalog, shell)),
@@ -94,7 +116,7 @@ pub fn run<C: Connector>(
 
 /// Looks for the settings and runs a verb that needs them.
 fn work<C: Connector>(
-    only_test: bool,
+    verb: Verb,
     about: About,
     catalog: &Catalog,
     line: &CommandLine,
@@ -105,13 +127,15 @@ fn work<C: Connector>(
     // Taken before the settings are complete: a report of why they are not is wanted too.
     let report_file = line
         .text("report")
-        .filter(|_| !only_test)
+        .filter(|_| verb == Verb::Import)
         .map(PathBuf::from);
     let mut secrets = Vec::new();
     let loaded = catalog.load(line, environment, &mut secrets);
     secrets.extend(line.secrets().iter().cloned());
     console.hide(&secrets);
-    let setup = match loaded.and_then(|loaded| Setup::new(about.clone(), loaded, &mut console)) {
+    let setup = match loaded
+        .and_then(|loaded| Setup::new(about.clone(), loaded, environment, &mut console))
+    {
         Ok(setup) => setup,
         Err(failure) => {
             if let Some(file) = report_file {
@@ -123,10 +147,20 @@ fn work<C: Connector>(
             return console.fail(&failure);
         }
     };
-    if only_test || setup.common.connection_test {
-        test_connection::run::<C>(&setup)
-    } else {
-        import::run::<C>(&setup, &began)
+    let arguments = line.matches().subcommand().map(|(_, arguments)| arguments);
+    match verb {
+        Verb::TestConnection => test_connection::run::<C>(&setup),
+        _ if setup.common.connection_test => test_connection::run::<C>(&setup),
+        Verb::Plan => plan::run::<C>(&setup, arguments),
+        #[cfg(feature = "serve")]
+        Verb::Serve => match arguments {
+            Some(verb) => serve::run::<C>(&setup, catalog, verb, environment),
+            None => exit::SUCCESS,
+        },
+        _ => {
+            let plan = arguments.and_then(|arguments| arguments.get_one::<PathBuf>("plan"));
+            import::run::<C>(&setup, plan.map(PathBuf::as_path), &began)
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub use common::{Common, LogFormat};
 pub use credentials::CarCredentials;
 pub use document::schema;
 pub use environment::Environment;
+#[cfg(feature = "fuzzing")]
+pub(crate) use load::from_yaml;
 pub use load::{CommandLine, Loaded, Refused};
 pub use origin::Origin;
 pub use page::page;

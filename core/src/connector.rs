@@ -68,6 +68,13 @@ pub trait Connector: Sized + Send + Sync + 'static {
     /// Returns the means to read everything.
     fn full_import(&self) -> &dyn FullImport;
 
+    /// Returns the kinds of connectors with tasks that `serve` can install, beside the imports
+    /// that every connector has.
+    #[cfg(feature = "tasks")]
+    fn task_providers() -> Vec<std::sync::Arc<dyn crate::tasks::Provider>> {
+        Vec::new()
+    }
+
     /// Returns the means to read changes, if the source can tell them.
     ///
     /// Must agree with [`About::incremental`].
@@ -144,6 +151,8 @@ pub trait IncrementalImport: Send + Sync {
     /// - Emits changed vertices and edges as a full import would, and a
     ///   [`Deletion`](crate::record::Deletion) for each thing that is gone.
     /// - Applying a delta twice gives the same graph as applying it once.
+    /// - What appeared and went away again between the two states is a deletion, too: a full
+    ///   import may have read in between. The difference of two snapshots does not tell it.
     ///
     /// # Errors
     ///
@@ -154,6 +163,30 @@ pub trait IncrementalImport: Send + Sync {
         until: &ModelState,
         cursor: Option<&Cursor>,
     ) -> Result<Delta, Failure>;
+
+    /// Names the vertices that exist only as long as others refer to them.
+    ///
+    /// When a delta takes away the last edge that holds one, because a vertex was told
+    /// [whole](Records::whole), the engine retires it, and looks at what it held in turn. None,
+    /// unless overridden.
+    fn dependents(&self) -> &[Dependent] {
+        &[]
+    }
+}
+
+/// Vertices that exist only as long as others refer to them: an address that no asset has is no
+/// address of the source any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Dependent {
+    /// The vertex collection.
+    pub collection: &'static str,
+    /// Tells by the external id or natural key which vertices of it; all of them, if there is
+    /// none.
+    pub only: Option<fn(&str) -> bool>,
+    /// The edge collections of which it needs an edge.
+    pub held_by: &'static [&'static str],
+    /// The edge collections by which it holds others.
+    pub holds: &'static [&'static str],
 }
 
 /// A part of a source that is read, and proved complete, on its own.

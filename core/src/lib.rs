@@ -14,14 +14,22 @@ pub mod connector;
 pub mod engine;
 pub mod exit;
 pub mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handler;
 pub mod http;
 pub mod layer;
+pub mod limit;
 pub mod progress;
 pub mod record;
 pub mod report;
 pub mod secret;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod state;
+#[cfg(feature = "tasks")]
+pub mod tasks;
 pub mod telemetry;
 
 pub use failure::{Effect, Failure, FailureKind, Retry};

@@ -67,6 +67,11 @@ pub enum Event {
         /// Why, outermost first.
         error: Vec<String>,
     },
+    /// The data source's rate limit holds requests back.
+    Throttled {
+        /// How long.
+        wait: Duration,
+    },
 }
 
 /// Takes events. Called from several threads; must not block.

@@ -17,6 +17,7 @@ pub struct Records {
     collections: Vec<Cow<'static, str>>,
     deletions: Vec<Deletion>,
     rejects: Vec<Reject>,
+    wholes: Vec<Whole>,
 }
 
 /// Where a row is, and what identifies it.
@@ -51,6 +52,41 @@ impl From<RowKey<'_>> for KeyHash {
             },
         }
     }
+}
+
+/// Most bytes of an identity; a service refuses the whole batch for one above.
+const LONGEST_ID: usize = 1024;
+
+/// Tells whether a text in a row contains the zero character, which JSON always escapes. No store
+/// keeps it, so a service refuses the whole batch.
+fn has_zero(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let escape = rest.get(at.saturating_add(1)..).unwrap_or_default();
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        // Behind the escaped character, which may be a backslash.
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
+}
+
+/// Says why no row can have this identity.
+pub(crate) fn impossible_id(id: &str) -> Option<String> {
+    if id.is_empty() {
+        return Some("its identity is empty".to_owned());
+    }
+    if id.len() > LONGEST_ID {
+        return Some(format!(
+            "its identity has {} bytes, more than {LONGEST_ID}",
+            id.len()
+        ));
+    }
+    if id.contains('\0') {
+        return Some("its identity contains a zero character".to_owned());
+    }
+    None
 }
 
 /// A row as it will be sent.
@@ -99,6 +135,17 @@ pub enum Deletion {
     },
 }
 
+/// A vertex of which a delta tells all edges of some collections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Whole {
+    /// Its collection.
+    pub collection: String,
+    /// External id or natural key.
+    pub key: String,
+    /// The edge collections that are told in full.
+    pub edges: &'static [&'static str],
+}
+
 impl Deletion {
     /// Says that a vertex is gone.
     pub fn vertex(collection: impl Into<String>, key: impl Into<String>) -> Self {
@@ -138,18 +185,38 @@ impl Records {
     }
 
     /// Emits a vertex or an edge. A later row of the same identity replaces an earlier one.
+    ///
+    /// A row whose identity is empty or has more than 1024 bytes is rejected, and so is one with the
+    /// zero character in a text.
     pub fn emit<R: Row + ?Sized>(&mut self, row: &R) {
         let start = self.bytes.len();
-        if let Err(error) = serde_json::to_writer(&mut self.bytes, row) {
-            // Not representable as JSON: a map with keys that are no text, for example.
+        let impossible = match row.key() {
+            RowKey::Vertex(id) => impossible_id(id),
+            RowKey::Edge { from, to } => impossible_id(from).or(impossible_id(to)),
+        };
+        // Not representable as JSON: a map with keys that are no text, for example.
+        let written = serde_json::to_writer(&mut self.bytes, row)
+            .map_err(|error| format!("cannot be written as JSON: {error}"));
+        let kept = written.and_then(|()| match impossible {
+            Some(reason) => Err(reason),
+            None if has_zero(self.bytes.get(start..).unwrap_or_default()) => {
+                Err("a text in it contains a zero character".to_owned())
+            }
+            None => Ok(()),
+        });
+        if let Err(reason) = kept {
             self.bytes.truncate(start);
             self.rejects.push(Reject {
                 collection: row.collection().to_owned(),
                 key: match row.key() {
                     RowKey::Vertex(key) => Some(key.to_owned()),
-                    RowKey::Edge { .. } => None,
+                    // An end that no vertex can have stands for an edge that no graph can have.
+                    RowKey::Edge { from, to } => [from, to]
+                        .into_iter()
+                        .find(|id| impossible_id(id).is_some())
+                        .map(str::to_owned),
                 },
-                reason: format!("cannot be written as JSON: {error}"),
+                reason,
                 record: Vec::new(),
             });
             return;
@@ -184,6 +251,59 @@ impl Records {
         self.deletions.push(deletion);
     }
 
+    /// Adds all that another set has.
+    pub fn append(&mut self, other: Self) {
+        let Self {
+            bytes,
+            rows,
+            collections,
+            deletions,
+            rejects,
+            wholes,
+        } = other;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&bytes);
+        let places: Vec<usize> = collections
+            .iter()
+            .map(|name| self.collection_index(name))
+            .collect();
+        self.rows.extend(rows.into_iter().filter_map(|entry| {
+            let span = entry.span.start.checked_add(start)?..entry.span.end.checked_add(start)?;
+            Some(Entry {
+                collection: *places.get(entry.collection)?,
+                span,
+                ..entry
+            })
+        }));
+        self.deletions.extend(deletions);
+        self.rejects.extend(rejects);
+        self.wholes.extend(wholes);
+    }
+
+    /// Says that this delta emits every edge that the vertex has now in some edge collections.
+    ///
+    /// Other edges that the graph has there are retired, and what is left behind by them as the
+    /// connector's [dependents](crate::connector::IncrementalImport::dependents) say. For sources
+    /// that tell that something changed, but not what it was before. Only deltas may say so.
+    pub fn whole(
+        &mut self,
+        collection: impl Into<String>,
+        key: impl Into<String>,
+        edges: &'static [&'static str],
+    ) {
+        self.wholes.push(Whole {
+            collection: collection.into(),
+            key: key.into(),
+            edges,
+        });
+    }
+
+    /// Returns the vertices that are told whole.
+    #[must_use]
+    pub fn wholes(&self) -> &[Whole] {
+        &self.wholes
+    }
+
     /// Returns the rows in the order in which they were emitted.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = EmittedRow<'_>> {
         self.rows.iter().map(|entry| EmittedRow {
@@ -214,10 +334,13 @@ impl Records {
         self.rows.len()
     }
 
-    /// Returns whether there is neither a row nor a deletion.
+    /// Returns whether there is nothing in it: no row, no deletion, no reject.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.deletions.is_empty() && self.rejects.is_empty()
+        self.rows.is_empty()
+            && self.deletions.is_empty()
+            && self.rejects.is_empty()
+            && self.wholes.is_empty()
     }
 
     /// Returns the size of the rows in bytes.
@@ -233,6 +356,27 @@ impl Records {
                 self.collections.push(Cow::Owned(name.to_owned()));
                 self.collections.len().saturating_sub(1)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_zero_character_is_told_from_a_backslash_and_digits() {
+        for (text, zero) in [
+            ("a\0b", true),
+            ("\0", true),
+            ("\\\0", true),
+            ("\\u0000", false),
+            ("\\\\u0000", false),
+            ("u0000", false),
+            ("\u{1}", false),
+        ] {
+            let json = serde_json::to_vec(text).unwrap();
+            assert_eq!(has_zero(&json), zero, "{text:?}");
         }
     }
 }

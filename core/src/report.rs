@@ -31,6 +31,10 @@ pub struct RunReport {
     pub started_at: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// How often the run went on from where an earlier process stopped, this time included; 0
+    /// for one that began here.
+    #[serde(default)]
+    pub resumed: u32,
     /// Full or incremental; absent when the run ended before the choice.
     pub mode: Option<Mode>,
     /// Why that mode.
@@ -131,6 +135,9 @@ pub struct ScopeReport {
 pub struct Counts {
     /// Different rows that were sent and acknowledged.
     pub sent: u64,
+    /// Rows that were not sent because the service has them as they are.
+    #[serde(default)]
+    pub skipped: u64,
     /// Rows that came again exactly as before, and were not sent again.
     pub duplicate: u64,
     /// Rows that came again with other content; the last one counts.
@@ -148,6 +155,7 @@ impl Counts {
     /// Adds other counts to these.
     pub fn add(&mut self, other: Self) {
         self.sent = self.sent.saturating_add(other.sent);
+        self.skipped = self.skipped.saturating_add(other.skipped);
         self.duplicate = self.duplicate.saturating_add(other.duplicate);
         self.merged = self.merged.saturating_add(other.merged);
         self.rejected = self.rejected.saturating_add(other.rejected);

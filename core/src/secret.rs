@@ -24,6 +24,8 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub use files::{MAX_SECRET_FILE_BYTES, SecretFileError, SecretFiles};
+#[cfg(feature = "fuzzing")]
+pub(crate) use jwe::open_token;
 pub use jwe::{KeyError, TokenError};
 pub use redact::Redactor;
 

@@ -50,8 +50,9 @@ pub struct Report {
     /// A value of the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// The part of the source that the rows of this envelope were read from; only for services
-    /// that tell [`Features::scopes`](crate::wire::Features::scopes).
+    /// The part of the source that the rows of this envelope were read from, 1 to 1024 bytes; only
+    /// for services that tell [`Features::scopes`](crate::wire::Features::scopes). A row that is
+    /// reported in several scopes belongs to all of them until it is retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
 }

@@ -194,7 +194,10 @@ pub struct SessionPatch {
     /// Rows that the source has though it could not report them: both ends by edge collection.
     pub edges: BTreeMap<String, BTreeSet<(String, String)>>,
     /// The scopes that were read to their end. Once given, closing retires only rows of which
-    /// every scope is listed here, and no row that was reported without a scope.
+    /// every scope is listed here, and none that was only ever reported without a scope; edges
+    /// go with their vertices. A later list replaces an earlier one. Names that the service does
+    /// not know are no fault, so that scopes that ended can be listed, too. Leave the list out
+    /// when the whole source was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complete_scopes: Option<BTreeSet<String>>,
 }
@@ -202,7 +205,9 @@ pub struct SessionPatch {
 /// `POST /v3/imports/unchanged`: asks which rows need not be sent, and reports those.
 ///
 /// A row is unchanged when this source was the last to write it, with the same bytes, and it is
-/// not retired. It then counts as reported by `report`, as if it had been sent.
+/// not retired. It then counts as reported by `report`, as if it had been sent. A row with
+/// `report`, `source` or `timestamp` is never unchanged: these say again what the envelope says,
+/// and a run that leaves them out has the same bytes as the one before it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Unchanged {
     /// Who reports.

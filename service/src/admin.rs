@@ -8,7 +8,8 @@ use car_schema::is_key;
 
 use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::{Error, Result};
-use crate::folder::StartError;
+use crate::folder::{Folder, StartError};
+use crate::migrate;
 use crate::state::AppState;
 use crate::store::Store;
 use crate::store::ops::{keys, setup};
@@ -28,6 +29,16 @@ pub enum Place {
     Folder(PathBuf),
     /// On a PostgreSQL server.
     Server(String),
+}
+
+impl Place {
+    /// Names the place in errors, without the secrets of an address.
+    fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Server(_) => "the server named by --database-url".to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Place {
@@ -59,7 +70,55 @@ impl Admin {
     ///
     /// When there is none, or it cannot be opened.
     pub async fn open(place: &Place) -> Result<Self, StartError> {
-        let (store, name) = match place {
+        let admin = Self::connect(place).await?;
+        let prepared = admin.store.write(setup::Prepare).await;
+        prepared.map_err(|source| StartError::Database {
+            place: place.name(),
+            source,
+        })?;
+        Ok(admin)
+    }
+
+    /// Brings the database up to this version of the program, as a start of the service does,
+    /// and returns the names of what it lacked. Makes it where there is none. On a server this
+    /// may be done while services run.
+    ///
+    /// # Errors
+    ///
+    /// When the database is from a newer program, cannot be opened or changed, or its folder is
+    /// in use by a service.
+    pub async fn migrate(place: &Place) -> Result<Vec<String>, StartError> {
+        let folder = match place {
+            Place::Folder(path) => Some(Folder::open(path)?),
+            Place::Server(_) => None,
+        };
+        let admin = Self::connect(place).await?;
+        let made = migrate::migrate(&admin.store).await;
+        admin.close().await;
+        drop(folder);
+        made.map_err(|source| StartError::Database {
+            place: place.name(),
+            source,
+        })
+    }
+
+    /// Returns the names of what [`Admin::migrate`] would make, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When there is no database, it is from a newer program or cannot be opened.
+    pub async fn missing(place: &Place) -> Result<Vec<String>, StartError> {
+        let admin = Self::connect(place).await?;
+        let missing = migrate::check(&admin.store).await;
+        admin.close().await;
+        missing.map_err(|source| StartError::Database {
+            place: place.name(),
+            source,
+        })
+    }
+
+    async fn connect(place: &Place) -> Result<Self, StartError> {
+        let store = match place {
             Place::Folder(folder) => {
                 let file = folder.join("car.db");
                 if !file.is_file() {
@@ -71,19 +130,14 @@ impl Admin {
                         ),
                     });
                 }
-                (Store::sqlite(&file).await, folder.display().to_string())
+                Store::sqlite(&file).await
             }
-            Place::Server(url) => (
-                Store::postgres(url).await,
-                "the server named by --database-url".to_owned(),
-            ),
+            Place::Server(url) => Store::postgres(url).await,
         };
-        let failed = |source| StartError::Database {
-            place: name.clone(),
+        let store = store.map_err(|source| StartError::Database {
+            place: place.name(),
             source,
-        };
-        let store = store.map_err(failed)?;
-        store.write(setup::Prepare).await.map_err(failed)?;
+        })?;
         Ok(Self { store })
     }
 
@@ -93,41 +147,7 @@ impl Admin {
     ///
     /// When the role is unknown, a connector names no source or another role names one.
     pub async fn create_key(&self, role: &str, sources: Vec<String>) -> Result<Credentials> {
-        let role = match (role, sources.is_empty()) {
-            ("admin", true) => Role::Admin,
-            ("consumer", true) => Role::Consumer,
-            ("connector", false) => Role::Connector(sources),
-            ("connector", true) => {
-                return Err(Error::bad_request(
-                    "missing_source",
-                    "a connector's key needs the sources it may act for; name them with --source",
-                ));
-            }
-            ("admin" | "consumer", false) => {
-                return Err(Error::bad_request(
-                    "unexpected_source",
-                    "only a connector's key has sources; leave --source out",
-                ));
-            }
-            _ => {
-                return Err(Error::bad_request(
-                    "unknown_role",
-                    "the role is admin, connector or consumer; choose with --role",
-                ));
-            }
-        };
-        if let Role::Connector(sources) = &role
-            && let Some(bad) = sources.iter().find(|source| !is_key(source))
-        {
-            return Err(Error::bad_request(
-                "invalid_source",
-                format!("`{bad}` cannot be the name of a source; change --source"),
-            ));
-        }
-        let credentials = Credentials::generate();
-        let key = StoredKey::new(&credentials, role);
-        self.store.write(keys::AddKey(key)).await?;
-        Ok(credentials)
+        create_key(&self.store, role, sources).await
     }
 
     /// Lists all keys.
@@ -219,4 +239,53 @@ impl Admin {
     pub async fn close(self) {
         self.store.close().await;
     }
+}
+
+/// Makes a key. The password is returned now and never again.
+///
+/// # Errors
+///
+/// When the role is unknown, a connector names no source or another role names one.
+pub(crate) async fn create_key(
+    store: &Store,
+    role: &str,
+    sources: Vec<String>,
+) -> Result<Credentials> {
+    let role = match (role, sources.is_empty()) {
+        ("admin", true) => Role::Admin,
+        ("consumer", true) => Role::Consumer,
+        ("connector", false) => Role::Connector(sources),
+        ("connector", true) => {
+            return Err(Error::bad_request(
+                "missing_source",
+                "a connector's key needs the sources it may act for; name at least one",
+            ));
+        }
+        ("admin" | "consumer", false) => {
+            return Err(Error::bad_request(
+                "unexpected_source",
+                "only a connector's key has sources; leave them out",
+            ));
+        }
+        _ => {
+            return Err(Error::bad_request(
+                "unknown_role",
+                "the role is admin, connector or consumer; choose one of them",
+            ));
+        }
+    };
+    if let Role::Connector(sources) = &role
+        && let Some(bad) = sources.iter().find(|source| !is_key(source))
+    {
+        return Err(Error::bad_request(
+            "invalid_source",
+            format!(
+                "`{bad}` cannot be the key of a source: 1 to 254 letters, digits and some marks"
+            ),
+        ));
+    }
+    let credentials = Credentials::generate();
+    let key = StoredKey::new(&credentials, role);
+    store.write(keys::AddKey(key)).await?;
+    Ok(credentials)
 }

@@ -217,6 +217,12 @@ impl Access {
         }
     }
 
+    /// Makes the next call read the stored keys again.
+    pub(crate) fn forget(&self) {
+        let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
+        stored.read = None;
+    }
+
     /// Returns the stored keys; they are read again when they are too old.
     async fn stored(&self, store: &Store) -> Result<Arc<Vec<StoredKey>>> {
         {

@@ -1,5 +1,7 @@
 //! The command line of `car-service`; the only place that prints.
 
+mod place;
+
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use place::PlaceArgs;
+
 use crate::admin::{Admin, Place};
 use crate::folder::StartError;
 use crate::server::{Options, Server};
@@ -15,6 +19,9 @@ use crate::tls::TlsFiles;
 
 /// Exit code of settings that cannot work.
 const INVALID: u8 = 2;
+
+/// Exit code of a check that found something to do.
+const NEEDED: u8 = 3;
 
 /// Keeps the graph of connected assets and risks, answers imports and queries.
 #[derive(Debug, Parser)]
@@ -32,6 +39,15 @@ enum Verb {
     Key {
         #[command(subcommand)]
         verb: KeyVerb,
+    },
+    /// Brings the database up to this version, as a start of the service does, and ends
+    Migrate {
+        #[command(flatten)]
+        place: PlaceArgs,
+
+        /// Only tell what is missing; exit code 3 when something is
+        #[arg(long)]
+        check: bool,
     },
     /// Writes what exists now to standard output, as lines of JSON
     Export {
@@ -85,44 +101,9 @@ enum KeyVerb {
 }
 
 #[derive(Debug, Args)]
-struct PlaceArgs {
-    /// Folder with the data
-    #[arg(long, value_name = "DIR", required_unless_present = "database_url")]
-    data: Option<PathBuf>,
-
-    /// PostgreSQL server with the data
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "CAR_SERVICE_DATABASE_URL",
-        hide_env_values = true
-    )]
-    database_url: Option<String>,
-}
-
-impl PlaceArgs {
-    fn place(self) -> Place {
-        match self.database_url {
-            Some(url) => Place::Server(url),
-            None => Place::Folder(self.data.unwrap_or_default()),
-        }
-    }
-}
-
-#[derive(Debug, Args)]
 struct Serve {
-    /// Folder for the data; made where it is missing
-    #[arg(long, value_name = "DIR", required_unless_present = "database_url")]
-    data: Option<PathBuf>,
-
-    /// PostgreSQL server to keep the data on, instead of a folder
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "CAR_SERVICE_DATABASE_URL",
-        hide_env_values = true
-    )]
-    database_url: Option<String>,
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// Address to listen on
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8110")]
@@ -186,35 +167,36 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &error),
     };
-    let done = runtime.block_on(async {
+    let done: Result<u8, Failure> = runtime.block_on(async {
         match cli.verb {
-            Verb::Serve(options) => serve(options).await.map_err(Failure::from),
-            Verb::Key { verb } => key(verb).await,
+            Verb::Serve(options) => serve(options).await.map(|()| 0),
+            Verb::Migrate { place, check } => migrate(&place.place()?, check).await,
+            Verb::Key { verb } => key(verb).await.map(|()| 0),
             Verb::Export { place } => {
-                let admin = Admin::open(&place.place()).await?;
+                let admin = Admin::open(&place.place()?).await?;
                 let mut out = std::io::BufWriter::new(std::io::stdout());
                 let count = admin.export(&mut out).await?;
                 out.flush()?;
                 tracing::info!(rows = count, "exported");
-                Ok(())
+                Ok(0)
             }
             Verb::Import { place } => {
-                let admin = Admin::open(&place.place()).await?;
+                let admin = Admin::open(&place.place()?).await?;
                 let mut input = std::io::BufReader::new(std::io::stdin());
                 let count = admin.import(&mut input).await?;
                 tracing::info!(rows = count, "imported");
-                Ok(())
+                Ok(0)
             }
             Verb::Backup { place, to } => {
-                let admin = Admin::open(&place.place()).await?;
+                let admin = Admin::open(&place.place()?).await?;
                 admin.backup(&to).await?;
                 admin.close().await;
-                Ok(())
+                Ok(0)
             }
         }
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => fail(INVALID, error.as_ref()),
     }
 }
@@ -224,11 +206,7 @@ type Failure = Box<dyn std::error::Error>;
 async fn key(verb: KeyVerb) -> Result<(), Failure> {
     let (KeyVerb::Create { place, .. } | KeyVerb::List { place } | KeyVerb::Revoke { place, .. }) =
         &verb;
-    let place = PlaceArgs {
-        data: place.data.clone(),
-        database_url: place.database_url.clone(),
-    };
-    let admin = Admin::open(&place.place()).await?;
+    let admin = Admin::open(&place.clone().place()?).await?;
     let text = match verb {
         KeyVerb::Create { role, source, .. } => {
             let credentials = admin.create_key(&role, source).await?;
@@ -251,6 +229,35 @@ async fn key(verb: KeyVerb) -> Result<(), Failure> {
     admin.close().await;
     print(&text);
     Ok(())
+}
+
+/// Brings the database up to this version, or only tells what it lacks.
+async fn migrate(place: &Place, check: bool) -> Result<u8, Failure> {
+    if check {
+        let missing = match Admin::missing(place).await {
+            // A folder without a database lacks all of it.
+            Err(StartError::Folder { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                vec!["there is no database yet".to_owned()]
+            }
+            other => other?,
+        };
+        print(&lines("missing", &missing));
+        return Ok(if missing.is_empty() { 0 } else { NEEDED });
+    }
+    print(&lines("made", &Admin::migrate(place).await?));
+    Ok(0)
+}
+
+fn lines(word: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return "the database is up to date\n".to_owned();
+    }
+    names
+        .iter()
+        .map(|name| format!("{word}: {name}\n"))
+        .collect()
 }
 
 fn print(text: &str) {
@@ -285,16 +292,17 @@ fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn serve(options: Serve) -> Result<(), StartError> {
-    let mut server = Options::new(options.data.unwrap_or_default()).listen(options.listen);
+async fn serve(options: Serve) -> Result<(), Failure> {
+    let mut server = match options.place.place()? {
+        Place::Folder(data) => Options::new(data),
+        Place::Server(url) => Options::new(PathBuf::new()).database_url(url),
+    }
+    .listen(options.listen);
     if let (Some(key), Some(password)) = (options.api_key, options.api_password) {
         server = server.credentials(key, password);
     }
     if let (Some(cert), Some(key)) = (options.tls_cert, options.tls_key) {
         server = server.tls(TlsFiles { cert, key });
-    }
-    if let Some(url) = options.database_url {
-        server = server.database_url(url);
     }
     if let Some(token) = options.api_token {
         server = server.token(token);

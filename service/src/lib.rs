@@ -13,11 +13,13 @@ mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;
+mod extra;
 mod folder;
 mod graphql;
 mod ingest;
 mod linger;
 mod meter;
+mod migrate;
 mod pages;
 mod retention;
 mod server;

@@ -12,11 +12,15 @@ use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::Error;
 use crate::folder::{Folder, StartError};
 use crate::linger::linger;
+use crate::migrate;
 use crate::pages;
 use crate::retention;
 use crate::state::AppState;
 use crate::store::Store;
-use crate::store::ops::{keys, setup};
+use crate::store::ops::keys;
+
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 
 /// Largest body of an import unless set: 64 MiB.
 const BODY_LIMIT: usize = 64 << 20;
@@ -108,7 +112,10 @@ impl ServiceBuilder {
             )),
         }
         .map_err(failed)?;
-        store.write(setup::Prepare).await.map_err(failed)?;
+        let missing = migrate::migrate(&store).await.map_err(failed)?;
+        if !missing.is_empty() {
+            tracing::info!(parts = missing.len(), "the database was brought up to date");
+        }
         let stored = {
             let mut conn = store.read().await.map_err(failed)?;
             keys::all(conn.as_mut()).await.map_err(failed)?
@@ -117,21 +124,12 @@ impl ServiceBuilder {
         if self.credentials.is_none() && stored.is_empty() {
             let credentials = Credentials::generate();
             let key = StoredKey::new(&credentials, Role::Admin);
-            store.write(keys::AddKey(key)).await.map_err(failed)?;
-            generated = Some(credentials);
+            let first = store.write(keys::AddFirstKey(key)).await.map_err(failed)?;
+            generated = first.then_some(credentials);
         }
         let access = Access::new(self.credentials, self.token);
         let limit = self.body_limit.unwrap_or(BODY_LIMIT);
         let state = AppState::new(store, access, limit).await.map_err(failed)?;
-        let snapshot = state.snapshot();
-        if snapshot.created {
-            let layout = Arc::clone(&snapshot.layout);
-            state
-                .store
-                .write(setup::EnsureTables(layout))
-                .await
-                .map_err(failed)?;
-        }
         let state = Arc::new(state);
         let trimming = tokio::spawn(retention::run(Arc::downgrade(&state)));
         Ok(Service {

@@ -41,8 +41,8 @@ impl Snapshot {
     /// When an extension does not fit the core model or another extension.
     pub(crate) fn new(version: i64, created: bool, extensions: Vec<Extension>) -> Result<Self> {
         let model = model(&extensions)?;
-        let layout = Layout::new(&model);
-        let rules = Rules::new(&model, &layout)?;
+        let layout = Layout::new(&model, &extensions);
+        let rules = Rules::new(&model, &layout, &extensions)?;
         Ok(Self {
             version,
             created,
@@ -59,7 +59,7 @@ impl Snapshot {
 ///
 /// Extensions can build on each other, whatever the order of their keys: they are tried until
 /// a round brings nothing new.
-fn model(extensions: &[Extension]) -> Result<Model> {
+pub(crate) fn model(extensions: &[Extension]) -> Result<Model> {
     let mut model = Model::core();
     let mut waiting: Vec<&Extension> = extensions.iter().collect();
     loop {

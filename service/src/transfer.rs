@@ -6,7 +6,7 @@
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 
-use car_schema::{Extension, Identity};
+use car_schema::{Extension, Identity, Model};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ const PAGE: usize = 1_000;
 pub(crate) async fn export(state: &AppState, out: &mut (impl Write + Send)) -> Result<u64> {
     let snapshot = state.ready().await?;
     let mut conn = state.store.read().await?;
-    for extension in schema::all(conn.as_mut()).await? {
+    for extension in in_order(schema::all(conn.as_mut()).await?) {
         line(out, &json!({ "extension": extension }))?;
     }
     let sources = sources(conn.as_mut()).await?;
@@ -55,6 +55,24 @@ pub(crate) async fn export(state: &AppState, out: &mut (impl Write + Send)) -> R
         )?;
     }
     Ok(count)
+}
+
+/// Puts extensions in an order in which each comes after those that it builds on.
+fn in_order(mut waiting: Vec<Extension>) -> Vec<Extension> {
+    let mut model = Model::core();
+    let mut ordered = Vec::new();
+    loop {
+        let before = waiting.len();
+        let (ready, rest) = waiting
+            .into_iter()
+            .partition::<Vec<_>, _>(|extension| model.extend(&extension.schema).is_ok());
+        ordered.extend(ready);
+        if rest.is_empty() || rest.len() == before {
+            ordered.extend(rest);
+            return ordered;
+        }
+        waiting = rest;
+    }
 }
 
 fn line(out: &mut impl Write, value: &Json) -> Result<()> {

@@ -6,8 +6,13 @@
 //! - [`ReferenceSource`] is a reference server on a loopback port, with calls to change it.
 //! - [`Program`] runs a connector's binary as a user would, and [`Ended`] is what came of it:
 //!   exit code, both streams, run report. [`Running`] can be killed or stopped in between.
-//! - [`Proxy`] stands between two peers and holds, cuts or drops their connections at an exact
-//!   byte or request, so that a test of a crash needs no sleep.
+//! - [`Proxy`] stands between two peers and holds, cuts, slows or drops their connections at an
+//!   exact byte or request, so that a test of a crash needs no sleep.
+//! - [`HttpProxy`] understands requests: the n-th one, or those that a test names, are refused,
+//!   cut short, delayed, doubled, reordered, or answered with what a test wants.
+//! - [`Recording`] keeps what passed through an [`HttpProxy`] in a readable file without secrets,
+//!   and [`Replay`] is a server that answers from it.
+//! - [`conformance!`] stamps one suite of tests for every connector.
 //! - [`ServiceProcess`] is the service as a process of its own, for tests that kill it.
 //!
 //! Everything here panics when it cannot go on: it is for tests, as a dev-dependency. Every wait
@@ -19,11 +24,14 @@
 )]
 
 mod binary;
+pub mod conformance;
 mod folder;
 mod graph;
+mod http_proxy;
 mod program;
 mod proxy;
 mod query;
+mod record;
 mod service;
 mod service_process;
 mod setting;
@@ -33,10 +41,12 @@ mod wait;
 pub use binary::binary;
 pub use folder::TestFolder;
 pub use graph::{Fields, Graph};
+pub use http_proxy::{At, Deed, HttpProxy};
 pub use program::{Ended, Program, Running, Signal};
 pub use proxy::{Fault, Proxy};
+pub use record::{Recording, Replay};
 pub use service::{Credentials, Service};
 pub use service_process::ServiceProcess;
-pub use setting::{cases, seed};
+pub use setting::{cases, seed, sim_seed, sim_seeds};
 pub use source::ReferenceSource;
 pub use wait::within;

@@ -51,6 +51,14 @@ impl Program {
         self
     }
 
+    /// Takes all environment variables and arguments out.
+    #[must_use]
+    pub fn without_settings(mut self) -> Self {
+        self.environment.clear();
+        self.arguments.clear();
+        self
+    }
+
     /// Adds arguments.
     #[must_use]
     pub fn args(mut self, arguments: &[&str]) -> Self {
@@ -91,6 +99,7 @@ impl Program {
             .env_clear()
             .env("TMPDIR", folder.file("tmp"))
             .env("CAR_SECRETS_DIR", folder.file("secrets"))
+            .env("XDG_STATE_HOME", folder.file("state"))
             .envs(&self.environment)
             .current_dir(folder.file("work"))
             .stdin(Stdio::null())
@@ -281,6 +290,26 @@ impl Ended {
     #[must_use]
     pub fn calls(&self, name: &str) -> u64 {
         self.report().calls.get(name).copied().unwrap_or_default()
+    }
+
+    /// Returns the files that the program wrote, the run report among them: names and contents.
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, String)> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let bytes = std::fs::read(&path).unwrap();
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    files.push((path.display().to_string(), text));
+                }
+            }
+        }
+        files
     }
 
     /// Reads a file that the program wrote into the folder that it ran in.

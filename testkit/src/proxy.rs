@@ -24,6 +24,10 @@ pub enum Fault {
     Truncate(u64),
     /// Connections are reset after this many bytes of an answer.
     Reset(u64),
+    /// Each piece of an answer comes this much later.
+    Delay(Duration),
+    /// Answers come in pieces of so many bytes with a pause before each.
+    Drip(usize, Duration),
 }
 
 /// Where to hold everything.
@@ -234,10 +238,23 @@ async fn pass(
             Fault::Truncate(limit) | Fault::Reset(limit) if !is_request => limit,
             _ => u64::MAX,
         };
+        let (piece, pause) = match fault {
+            Fault::Delay(pause) if !is_request => (usize::MAX, Some(pause)),
+            Fault::Drip(piece, pause) if !is_request => (piece.max(1), Some(pause)),
+            _ => (usize::MAX, None),
+        };
         let room = usize::try_from(limit.saturating_sub(total)).unwrap_or(usize::MAX);
         let cut_short = room < chunk.len();
         let part = chunk.get(..room).unwrap_or(chunk);
-        if to.write_all(part).await.is_err() || cut_short {
+        for piece in part.chunks(piece) {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            if to.write_all(piece).await.is_err() {
+                return false;
+            }
+        }
+        if cut_short {
             return matches!(fault, Fault::Reset(_));
         }
         total = total.saturating_add(part.len() as u64);
@@ -343,6 +360,22 @@ mod tests {
         proxy.cut();
         let answer = within("the cut", asking).await.unwrap();
         assert!(answer.is_err() || answer.is_ok_and(|answer| answer.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn slows_answers_down() {
+        let proxy = Proxy::start(echo().await).await;
+        for fault in [
+            Fault::Delay(Duration::from_millis(20)),
+            Fault::Drip(1, Duration::from_millis(5)),
+        ] {
+            proxy.fail(fault);
+            let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+            let began = std::time::Instant::now();
+            assert_eq!(say(&mut stream, b"ping").await.unwrap(), b"ping");
+            // Both pauses end no earlier, however fast the machine is.
+            assert!(began.elapsed() >= Duration::from_millis(20), "{fault:?}");
+        }
     }
 
     #[tokio::test]

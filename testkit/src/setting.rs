@@ -20,6 +20,18 @@ pub fn seed() -> u64 {
     seed
 }
 
+/// Returns how many seeds a simulation tries: `CAR_SIM_SEEDS`, or the number that suits every run.
+#[must_use]
+pub fn sim_seeds(usual: u64) -> u64 {
+    number("CAR_SIM_SEEDS").unwrap_or(usual)
+}
+
+/// Returns the one seed that a simulation shall repeat, from `CAR_SIM_SEED`.
+#[must_use]
+pub fn sim_seed() -> Option<u64> {
+    number("CAR_SIM_SEED")
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "settings of tests are not settings of a program"

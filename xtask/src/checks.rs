@@ -2,8 +2,8 @@
 //!
 //! A failing step does not stop the others; what is skipped is said at the end.
 
+mod api;
 mod count;
-mod postgres;
 mod steps;
 
 use std::time::{Duration, Instant};

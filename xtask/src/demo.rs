@@ -116,7 +116,9 @@ impl<'a> Demo<'a> {
             "data source  {source_address}/   user `demo`, password `demo`"
         ));
         talk(format_args!("CAR service  {address}"));
+        let state = self.path("state.db").display().to_string();
         let settings = [
+            ("CAR_STATE", state.as_str()),
             ("CONFIGURATION_AUTH_URL", source_address.as_str()),
             ("CONFIGURATION_AUTH_USERNAME", "demo"),
             ("CONFIGURATION_AUTH_PASSWORD", "demo"),

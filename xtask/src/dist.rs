@@ -75,7 +75,8 @@ fn is_shipped(member: &Member) -> bool {
     !ours_alone && !member.programs.is_empty()
 }
 
-fn target_folder(place: &Place) -> Result<PathBuf> {
+/// Returns the folder that cargo builds into.
+pub(crate) fn target_folder(place: &Place) -> Result<PathBuf> {
     let mut command = place.cargo();
     command.args(["metadata", "--format-version", "1", "--no-deps"]);
     let facts: Value = serde_json::from_str(&output(&mut command, ASK_LIMIT)?)

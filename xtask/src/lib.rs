@@ -11,6 +11,7 @@ pub mod dist;
 pub mod docs;
 pub mod new_connector;
 pub mod place;
+mod postgres;
 pub mod process;
 pub mod rules;
 pub mod say;

@@ -16,6 +16,9 @@ use crate::process::{find_in_path, is_program, output};
 /// Names the Python interpreter that has the modules of the table, for tests that call Python.
 pub const TEST_PYTHON: &str = "CAR_TEST_PYTHON";
 
+/// Names the file `axe.min.js` of axe-core, for tests of pages in a browser.
+pub const TEST_AXE: &str = "CAR_TEST_AXE";
+
 /// How long a tool may take to tell whether it is there.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -54,6 +57,11 @@ pub enum Source {
     },
     /// A Python module, in the one environment whose interpreter [`TEST_PYTHON`] names.
     Module {
+        /// The version of the package of the tool's name.
+        version: &'static str,
+    },
+    /// A package of npm, unpacked and not run.
+    Npm {
         /// The version of the package of the tool's name.
         version: &'static str,
     },
@@ -117,6 +125,20 @@ pub const TOOLS: &[Tool] = &[
         source: Source::Module { version: "4.0.3" },
     },
     Tool {
+        name: "schemathesis",
+        purpose: "calls to the CAR service made from its OpenAPI document",
+        source: Source::Program {
+            package: "schemathesis",
+            version: "4.32.5",
+            or_crate: false,
+        },
+    },
+    Tool {
+        name: "moto[server]",
+        purpose: "the AWS that the AWS connector is tested against",
+        source: Source::Module { version: "5.2.5" },
+    },
+    Tool {
         name: "postgresql",
         purpose: "the CAR service on PostgreSQL",
         source: Source::Debian {
@@ -127,6 +149,31 @@ pub const TOOLS: &[Tool] = &[
                 "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb",
             ],
         },
+    },
+    Tool {
+        name: "chromium",
+        purpose: "the pages of the CAR service in a browser",
+        source: Source::Debian {
+            package: "chromium",
+            probe: &[
+                "sh",
+                "-c",
+                "command -v chromium || command -v chromium-browser || command -v google-chrome",
+            ],
+        },
+    },
+    Tool {
+        name: "npm",
+        purpose: "fetching the npm packages below",
+        source: Source::Debian {
+            package: "npm",
+            probe: &["npm", "--version"],
+        },
+    },
+    Tool {
+        name: "axe-core",
+        purpose: "faults of the pages that shut people out",
+        source: Source::Npm { version: "4.14.1" },
     },
 ];
 
@@ -154,6 +201,9 @@ impl Tool {
             Source::Module { version } => self
                 .is_installed(place)
                 .then(|| format!("{version} for {}", test_python(place).display())),
+            Source::Npm { .. } => self
+                .is_installed(place)
+                .then(|| self.home(place).display().to_string()),
         }
     }
 
@@ -170,7 +220,7 @@ impl Tool {
     /// The folder in the cache that holds the tool, named after its version.
     fn home(&self, place: &Place) -> PathBuf {
         match self.source {
-            Source::Program { version, .. } => place
+            Source::Program { version, .. } | Source::Npm { version } => place
                 .cache
                 .join("tools")
                 .join(format!("{}-{version}", self.name)),
@@ -183,7 +233,9 @@ impl Tool {
     /// The file that is written when an installation into the cache has come to its end.
     fn stamp(&self, place: &Place) -> PathBuf {
         let version = match self.source {
-            Source::Program { version, .. } | Source::Module { version } => version,
+            Source::Program { version, .. }
+            | Source::Module { version }
+            | Source::Npm { version } => version,
             Source::Component(_) | Source::Debian { .. } => "",
         };
         self.home(place)
@@ -199,6 +251,13 @@ impl Tool {
 #[must_use]
 pub fn test_python(place: &Place) -> PathBuf {
     python_home(place).join("bin/python")
+}
+
+/// The file that [`TEST_AXE`] names, if axe-core is set up.
+#[must_use]
+pub fn test_axe(place: &Place) -> Option<PathBuf> {
+    let tool = Tool::named("axe-core").filter(|tool| tool.is_installed(place))?;
+    Some(tool.home(place).join("package/axe.min.js"))
 }
 
 fn python_home(place: &Place) -> PathBuf {

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use car_core::connector::{Cursor, ModelState};
 use car_core::http::retry_after;
+use car_core::limit::{LimitOptions, Limiter};
 use car_core::{Failure, FailureKind};
 use reqwest::header::{ACCEPT, HeaderMap, LINK};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::config::Settings;
@@ -29,6 +31,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     settings: Settings,
+    limiter: Limiter,
 }
 
 /// What the server answers to a question for changes.
@@ -81,7 +84,7 @@ impl From<XrefProperty> for (Link, XrefProperty) {
 }
 
 impl Client {
-    pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
+    pub(crate) fn new(settings: Settings, cancel: CancellationToken) -> Result<Self, Failure> {
         let mut base = Url::parse(&settings.server)
             .map_err(|reason| error::bad_address(&settings.server, reason))?;
         if !base.username().is_empty() || base.password().is_some() {
@@ -113,9 +116,15 @@ impl Client {
                 Failure::new(FailureKind::General, "the HTTP client cannot be set up")
                     .because(reason)
             })?;
+        let limits = LimitOptions {
+            rate: settings.rate_limit,
+            folder: settings.rate_limit_dir.clone(),
+            ..LimitOptions::new(&[base.as_str(), &settings.username])
+        };
         Ok(Self {
             http,
             base,
+            limiter: Limiter::new(limits, cancel)?,
             settings,
         })
     }
@@ -224,6 +233,7 @@ impl Client {
         if !query.is_empty() {
             address.query_pairs_mut().extend_pairs(query);
         }
+        let permit = self.limiter.permit().await?;
         let mut response = self
             .http
             .get(address)
@@ -244,6 +254,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
+        permit.answered(status, &headers);
         if status == 200 || wanted.contains(&status) {
             return Ok(Answer {
                 status,
@@ -305,12 +316,15 @@ mod tests {
     #[test]
     fn addresses_without_credentials_over_http_are_taken() {
         let open = |server: &str| {
-            Client::new(Settings {
+            let settings = Settings {
                 server: server.to_owned(),
                 username: "user".to_owned(),
                 password: "password".into(),
                 page_size: 1,
-            })
+                rate_limit: None,
+                rate_limit_dir: None,
+            };
+            Client::new(settings, CancellationToken::new())
         };
         let base = |server| open(server).ok().map(|client| client.base.to_string());
         assert_eq!(base("http://host").as_deref(), Some("http://host/"));

@@ -1,7 +1,10 @@
 //! The connector's settings.
 
+use std::path::PathBuf;
+
+use car_core::limit::Rate;
 use car_core::secret::Secret;
-use clap::Args;
+use clap::{Args, ValueHint};
 use schemars::JsonSchema;
 
 /// How to reach the reference server.
@@ -45,4 +48,24 @@ pub struct Settings {
         help_heading = "Data source"
     )]
     pub page_size: u32,
+
+    /// Most requests to the server, such as `50/s`, by all connectors of this machine and user
+    /// that read it as the same user.
+    #[arg(
+        long,
+        env = "CONFIGURATION_PARAMETER_RATE_LIMIT",
+        value_name = "RATE",
+        help_heading = "Data source"
+    )]
+    pub rate_limit: Option<Rate>,
+
+    /// Private folder for the rate limits that connectors share [default: one of this user in
+    /// the system's temporary folder].
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        value_hint = ValueHint::DirPath,
+        help_heading = "Data source"
+    )]
+    pub rate_limit_dir: Option<PathBuf>,
 }

@@ -9,6 +9,9 @@ mod client;
 pub mod config;
 mod error;
 mod extension;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod map;
 mod source;
 
@@ -45,9 +48,9 @@ impl Connector for ReferenceConnector {
         }
     }
 
-    async fn open(settings: Settings, _: Context) -> Result<Self, Failure> {
+    async fn open(settings: Settings, context: Context) -> Result<Self, Failure> {
         Ok(Self {
-            client: Client::new(settings)?,
+            client: Client::new(settings, context.cancel)?,
         })
     }
 

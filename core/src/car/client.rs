@@ -7,10 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use car_schema::Extension;
-use car_schema::wire::{Databases, Health, ImportSchemaDocument, JobStarted, JobState, JobStatus};
+use car_schema::wire::{
+    Databases, Features, Health, ImportSchemaDocument, JobStarted, JobState, JobStatus,
+};
 use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{BaseAddress, encode};
@@ -70,6 +73,8 @@ pub struct CarClient {
     stats: Arc<CallStats>,
     cancel: CancellationToken,
     job_deadline: Duration,
+    /// Asked once: no service learns more while it runs.
+    features: Arc<OnceCell<Features>>,
 }
 
 impl CarClient {
@@ -105,21 +110,47 @@ impl CarClient {
             options.connect_timeout,
             options.call_timeout,
         )?;
+        Ok(Self::over(http, &options, reporter, cancel))
+    }
+
+    /// Makes a client that makes its calls in another way than over HTTP, with the layers around
+    /// them that every client has. Address and credentials of the options are not looked at.
+    pub fn over(
+        calls: impl CarCall + 'static,
+        options: &Options,
+        reporter: Arc<dyn Reporter>,
+        cancel: CancellationToken,
+    ) -> Self {
         let stats = Arc::new(CallStats::default());
         let calls = stack::around(
-            http,
+            calls,
             options.call_timeout,
             options.backoff,
             Arc::clone(&stats),
             reporter,
             cancel.clone(),
         );
-        Ok(Self {
+        Self {
             calls,
             stats,
             cancel,
             job_deadline: options.job_deadline,
-        })
+            features: Arc::default(),
+        }
+    }
+
+    /// Returns a client whose calls go through something else first, such as a rehearsal.
+    pub(crate) fn through(&self, calls: Arc<dyn CarCall>) -> Self {
+        Self {
+            calls,
+            features: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns what makes this client's calls.
+    pub(crate) fn calls(&self) -> Arc<dyn CarCall> {
+        Arc::clone(&self.calls)
     }
 
     /// Returns the counts of calls so far.
@@ -223,14 +254,17 @@ impl CarClient {
     /// # Errors
     ///
     /// As every call: see [`CarCall`].
-    pub async fn features(&self) -> Result<car_schema::wire::Features, Failure> {
-        let call = Call::new("get health", Method::Get, "health")
-            .v3()
-            .accept(&[404])
-            .any_body();
-        let answer = self.calls.call(&call).await?;
-        let health: Health = serde_json::from_slice(&answer.body).unwrap_or_default();
-        Ok(health.features)
+    pub async fn features(&self) -> Result<Features, Failure> {
+        let ask = async || {
+            let call = Call::new("get health", Method::Get, "health")
+                .v3()
+                .accept(&[404])
+                .any_body();
+            let answer = self.calls.call(&call).await?;
+            let health: Health = serde_json::from_slice(&answer.body).unwrap_or_default();
+            Ok(health.features)
+        };
+        self.features.get_or_try_init(ask).await.copied()
     }
 
     /// Makes a call that starts a job, and waits for the job's end.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::de::IgnoredAny;
 
@@ -91,6 +92,23 @@ impl CarCall for HttpCall {
             }
             body.extend_from_slice(&chunk);
         }
+        Answer::of(call, status, body.into(), retry_after)
+    }
+}
+
+impl Answer {
+    /// Makes an answer, or the failure that it means, of what a service sent.
+    ///
+    /// # Errors
+    ///
+    /// A status that the call does not allow, and a body that is not JSON where the call wants
+    /// JSON.
+    pub fn of(
+        call: &Call,
+        status: u16,
+        body: Bytes,
+        retry_after: Option<Duration>,
+    ) -> Result<Self, Failure> {
         if !(200..300).contains(&status) && !call.accept.contains(&status) {
             return Err(status::failure(status, &body, retry_after));
         }
@@ -107,9 +125,9 @@ impl CarCall for HttpCall {
                 .hint("a proxy or a login page may answer in place of the service")
             })?;
         }
-        Ok(Answer {
+        Ok(Self {
             status,
-            body: body.into(),
+            body,
             retry_after,
         })
     }

@@ -6,6 +6,8 @@
 mod address;
 mod call;
 mod client;
+mod compare;
+mod edges;
 mod http;
 mod source;
 mod stats;
@@ -14,6 +16,8 @@ mod status;
 pub use address::BaseAddress;
 pub use call::{Answer, Call, CarCall, Method};
 pub use client::{CarClient, DatabaseState, Options};
+pub use edges::End;
 pub use http::HttpCall;
 pub use source::SourceState;
+pub(crate) use source::lists;
 pub use stats::CallStats;

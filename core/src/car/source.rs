@@ -1,17 +1,22 @@
 //! The protocol's calls about one source: its save point, its sessions, its imports, and what is
 //! gone from it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use car_schema::Identity;
 use car_schema::wire::{ImportStarted, ImportStatus, SessionPatch, SweepPreview};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::address::encode;
 use super::call::{Call, Method};
 use super::client::{CarClient, parse, to_json};
 use super::status;
 use crate::failure::{Failure, FailureKind};
+
+/// How long the service may take to keep the report of a run.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Longest list of ids in one address, in encoded bytes.
 const LONGEST_LIST: usize = 1800;
@@ -23,12 +28,16 @@ pub struct SourceState {
     pub known: bool,
     /// The state of the data source that the graph was last brought to.
     pub save_point: Option<String>,
+    /// The last run that reported, where the service tells.
+    pub report: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct SourceDocument {
     #[serde(default)]
     model_state_id: Option<String>,
+    #[serde(default)]
+    report: Option<String>,
 }
 
 impl CarClient {
@@ -49,6 +58,7 @@ impl CarClient {
         Ok(SourceState {
             known: true,
             save_point,
+            report: document.report,
         })
     }
 
@@ -72,14 +82,20 @@ impl CarClient {
         self.calls.call(&call).await.map(drop)
     }
 
-    /// Opens a full-import session.
+    /// Opens a full-import session; with `resume`, one that is open goes on instead of beginning
+    /// anew, where the service can.
     ///
     /// # Errors
     ///
     /// As every call, and when the service says that the session could not be opened.
-    pub async fn open_session(&self, source: &str) -> Result<(), Failure> {
-        self.job(session("open session", Method::Post, source))
-            .await
+    pub async fn open_session(&self, source: &str, resume: bool) -> Result<(), Failure> {
+        let call = session("open session", Method::Post, source);
+        self.job(if resume {
+            call.query("resume=true")
+        } else {
+            call
+        })
+        .await
     }
 
     /// Closes a full-import session: what was not reported in it is retired.
@@ -117,6 +133,29 @@ impl CarClient {
             .body(to_json(rows)?)
             .any_body();
         self.calls.call(&call).await.map(drop)
+    }
+
+    /// Gives the service the report of a run, to show and to keep. Tried once, and not for long:
+    /// the run is over, and its outcome does not depend on it.
+    ///
+    /// Only for services with the feature `run_reports`.
+    pub async fn report_run(&self, source: &str, report: &Value) {
+        let post = async {
+            let path = format!("source/{}/runs", encode(source));
+            let call = Call::new("post run report", Method::Post, path)
+                .v3()
+                .body(to_json(report)?)
+                .any_body();
+            self.calls.call(&call).await.map(drop)
+        };
+        match tokio::time::timeout(REPORT_TIMEOUT, post).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => tracing::debug!(
+                error = failure.chain().join(": "),
+                "the service did not take the run report"
+            ),
+            Err(_) => tracing::debug!("the service did not take the run report in time"),
+        }
     }
 
     /// Posts an envelope and returns the name of the import.
@@ -231,7 +270,7 @@ fn session(name: &'static str, method: Method, source: &str) -> Call {
 
 /// Joins ids to lists that fit into an address. The service splits at commas, so an id with a
 /// comma goes alone.
-fn lists(ids: &[String]) -> Vec<String> {
+pub(crate) fn lists(ids: &[String]) -> Vec<String> {
     let mut lists = Vec::new();
     let mut list = String::new();
     for id in ids.iter().filter(|id| !id.is_empty()) {

@@ -177,7 +177,7 @@ impl Reporter for Bars {
                 state.acknowledged = state.acknowledged.saturating_add(*rows);
             }
             Event::Rejected { .. } => state.rejected = state.rejected.saturating_add(1),
-            Event::Waiting { .. } => {}
+            Event::Waiting { .. } | Event::Throttled { .. } => {}
         }
         state.show();
         state.run.tick();

@@ -115,7 +115,7 @@ impl Console {
     }
 
     /// Returns the filter that takes the secrets out.
-    pub(super) fn redactor(&self) -> &Redactor {
+    pub(super) fn redactor(&self) -> &Arc<Redactor> {
         &self.redactor
     }
 

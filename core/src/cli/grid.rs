@@ -3,8 +3,17 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table};
 
+/// Returns a table of texts with these headings.
+pub(super) fn texts(headings: &[&str], rows: &[Vec<String>]) -> String {
+    write(headings, rows, CellAlignment::Left)
+}
+
 /// Returns a table with these headings, the first column for names and the others for numbers.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    write(headings, rows, CellAlignment::Right)
+}
+
+fn write(headings: &[&str], rows: &[Vec<String>], others: CellAlignment) -> String {
     let mut table = Table::new();
     table
         .load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')))
@@ -17,7 +26,7 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         column.set_padding((0, 0));
         if position > 0 {
             column.set_padding((2, 0));
-            column.set_cell_alignment(CellAlignment::Right);
+            column.set_cell_alignment(others);
         }
     }
     table

@@ -1,5 +1,6 @@
 //! `import`: one import, from the settings to the report.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,7 @@ use super::report_file;
 use super::setup::Setup;
 use super::summary::{headline, summary};
 use crate::car::{self, CarClient};
-use crate::config::CarCredentials;
+use crate::config::{CarCredentials, Common};
 use crate::connector::{About, Connector};
 use crate::engine::{self, Run};
 use crate::exit::SUCCESS;
@@ -20,55 +21,101 @@ use crate::progress::Reporter;
 use crate::report::RunReport;
 use crate::telemetry::{LogReporter, Value};
 
-/// Imports and returns the exit code.
-pub(super) fn run<C: Connector>(setup: &Setup, began: &Beginning) -> u8 {
+/// Imports, from the source or from a plan, and returns the exit code.
+pub(super) fn run<C: Connector>(setup: &Setup, plan: Option<&Path>, began: &Beginning) -> u8 {
     let console = &setup.console;
     if let Some(file) = &setup.common.report
         && let Err(failure) = report_file::check(file, &setup.loaded.origin("report"))
     {
         return console.fail(&failure);
     }
-    let bars = (console.has_look() == Look::Terminal).then(|| Arc::new(Bars::on_terminal()));
-    let reporter: Arc<dyn Reporter> = match &bars {
-        Some(bars) => Arc::clone(bars) as Arc<dyn Reporter>,
-        None => Arc::new(LogReporter::new()),
-    };
-    if let Some(bars) = &bars {
-        console.with_bars(bars.multi());
-    }
+    let (reporter, bars) = self::reporter(console);
     let run = setup
-        .run(|cancel| import::<C>(setup, reporter, cancel))
+        .run(|cancel| import::<C>(setup, plan, reporter, cancel))
         .unwrap_or_else(|failure| Run {
             report: began.failed(&setup.about, setup.source(), &failure),
             failure: Some(failure),
         });
+    clear(console, bars);
+    end(setup, console, run)
+}
+
+/// Makes what tells the progress: bars on a terminal, log lines elsewhere.
+pub(super) fn reporter(console: &Console) -> (Arc<dyn Reporter>, Option<Arc<Bars>>) {
+    let bars = (console.has_look() == Look::Terminal).then(|| Arc::new(Bars::on_terminal()));
     if let Some(bars) = &bars {
+        console.with_bars(bars.multi());
+    }
+    match &bars {
+        Some(shown) => (Arc::clone(shown) as Arc<dyn Reporter>, bars),
+        None => (Arc::new(LogReporter::new()), None),
+    }
+}
+
+/// Takes the bars away again.
+pub(super) fn clear(console: &Console, bars: Option<Arc<Bars>>) {
+    if let Some(bars) = bars {
         console.without_bars();
         bars.clear();
     }
-    end(setup, console, run)
 }
 
 /// Opens both sides and hands over to the engine. An error is one from before the run.
 async fn import<C: Connector>(
     setup: &Setup,
+    plan: Option<&Path>,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
 ) -> Result<Run, Failure> {
-    setup.loaded.require_own_and(&["source"])?;
+    match plan {
+        // The data source is not asked for anything.
+        Some(_) => setup.loaded.require(&["source"])?,
+        None => setup.loaded.require_own_and(&["source"])?,
+    }
+    if let Some(plan) = plan {
+        let car = car(setup, &reporter, &cancel)?;
+        let options = options(setup);
+        return Ok(engine::apply(&setup.about, plan, options, car, reporter, cancel).await);
+    }
+    let connector: C = setup.open(&cancel).await?;
+    let car = car(setup, &reporter, &cancel)?;
+    let mut options = options(setup);
+    options.state = setup.state.open(setup).await?;
+    options.retry_failed = setup.common.retry_failed;
+    options.redactor = Arc::clone(setup.console.redactor());
+    Ok(engine::run(Arc::new(connector), options, car, reporter, cancel).await)
+}
+
+/// Makes the client of the CAR service.
+pub(super) fn car(
+    setup: &Setup,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<CarClient, Failure> {
+    CarClient::new(car_options(setup)?, Arc::clone(reporter), cancel.clone())
+}
+
+/// Returns how to reach the CAR service.
+pub(super) fn car_options(setup: &Setup) -> Result<car::Options, Failure> {
     let common = &setup.common;
     let credentials = CarCredentials::from_settings(common, &setup.loaded)?;
-    let connector: C = setup.open(&cancel).await?;
-
     let user_agent = format!("{}/{}", setup.about.name, setup.about.version);
     let mut options = car::Options::new(credentials, user_agent);
     options.call_timeout = common.car_timeout.0;
     options.connect_timeout = common.car_connect_timeout.0;
     options.backoff.deadline = common.car_retry_for.0;
     options.job_deadline = common.car_job_timeout.0;
-    let car = CarClient::new(options, Arc::clone(&reporter), cancel.clone())?;
+    Ok(options)
+}
 
-    let mut options = engine::Options::new(setup.source());
+/// Returns how the engine is to work.
+pub(super) fn options(setup: &Setup) -> engine::Options {
+    engine_options(&setup.common, setup.source())
+}
+
+/// Returns how the engine is to work for a source.
+pub(super) fn engine_options(common: &Common, source: &str) -> engine::Options {
+    let mut options = engine::Options::new(source);
     options.force_full = common.full;
     options.concurrency = common.concurrency;
     options.page_rows = common.export_data_page_size;
@@ -79,10 +126,11 @@ async fn import<C: Connector>(
     options.max_rejects = common.max_rejects.0;
     options.max_deletions = common.max_deletions.0;
     options.approve_deletions = common.approve_deletions;
+    options.changed_only = common.changed_only;
     if let Some(file) = &common.quarantine {
         options.quarantine.clone_from(file);
     }
-    Ok(engine::run(Arc::new(connector), options, car, reporter, cancel).await)
+    options
 }
 
 /// Writes the report, says what came of the run, and returns the exit code.

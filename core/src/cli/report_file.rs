@@ -3,8 +3,6 @@
 use std::io::Write;
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::config::Origin;
 use crate::failure::{Failure, FailureKind};
 use crate::report::RunReport;
@@ -22,7 +20,7 @@ pub(super) fn write(file: &Path, report: &RunReport, redactor: &Redactor) -> Res
             .because(cause)
     };
     let mut value = serde_json::to_value(report).map_err(|error| failed(error.into()))?;
-    clean(&mut value, redactor);
+    redactor.redact_json(&mut value);
     let mut text = serde_json::to_vec_pretty(&value).map_err(|error| failed(error.into()))?;
     text.push(b'\n');
     // Created with mode 0600, and removed when the rename does not happen.
@@ -61,18 +59,5 @@ fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    }
-}
-
-fn clean(value: &mut Value, redactor: &Redactor) {
-    match value {
-        Value::String(text) => {
-            if let std::borrow::Cow::Owned(redacted) = redactor.redact(text) {
-                *text = redacted;
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(|value| clean(value, redactor)),
-        Value::Object(map) => map.values_mut().for_each(|value| clean(value, redactor)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

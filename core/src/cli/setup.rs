@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::console::{Console, Look};
 use super::signals;
-use crate::config::{Common, Loaded};
+use super::state::Place;
+use crate::config::{Common, Environment, Loaded};
 use crate::connector::{About, Connector, Context};
 use crate::failure::{Failure, FailureKind};
 use crate::telemetry::Identity;
@@ -25,6 +26,7 @@ pub(super) struct Setup {
     pub common: Common,
     pub loaded: Loaded,
     pub console: Console,
+    pub state: Place,
 }
 
 impl Setup {
@@ -32,6 +34,7 @@ impl Setup {
     pub(super) fn new(
         about: About,
         loaded: Loaded,
+        environment: &Environment,
         console: &mut Console,
     ) -> Result<Self, Failure> {
         let common: Common = loaded.settings()?;
@@ -45,7 +48,9 @@ impl Setup {
                 .unwrap_or_else(|| about.version.to_owned()),
         });
         console.start_log(common.debug);
+        let source = common.source.as_deref().unwrap_or_default();
         Ok(Self {
+            state: Place::of(&common, &about, environment, source),
             about,
             common,
             loaded,
@@ -104,8 +109,13 @@ impl Setup {
     }
 }
 
+/// Stack of the threads that a connector's code runs on: generated clients of large services take
+/// more than the usual two megabytes where they are not optimised.
+const STACK: usize = 16 * 1024 * 1024;
+
 fn runtime() -> Result<Runtime, Failure> {
     Builder::new_multi_thread()
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .map_err(|error| {

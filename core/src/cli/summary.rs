@@ -11,8 +11,9 @@ use crate::telemetry::printable;
 type Take = fn(&Counts) -> u64;
 
 /// Columns of the table; one is shown when a collection has something in it.
-const COLUMNS: [(&str, Take); 6] = [
+const COLUMNS: [(&str, Take); 7] = [
     ("sent", |counts| counts.sent),
+    ("unchanged", |counts| counts.skipped),
     ("repeated", |counts| counts.duplicate),
     ("merged", |counts| counts.merged),
     ("rejected", |counts| counts.rejected),

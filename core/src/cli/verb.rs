@@ -1,6 +1,8 @@
 //! The verbs. A new one is an arm here, a file beside this one, and an arm where they are run.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use clap_complete::Shell;
 
 /// What a command line asks for.
@@ -8,8 +10,18 @@ use clap_complete::Shell;
 pub(super) enum Verb {
     /// One import.
     Import,
+    /// What an import would do.
+    Plan,
     /// A test of the connection to the data source.
     TestConnection,
+    /// The rows that a run rejected.
+    Quarantine,
+    /// Staying up.
+    #[cfg(feature = "serve")]
+    Serve,
+    /// The client of a process that stays up.
+    #[cfg(feature = "serve")]
+    Tasks,
     /// A description of the connector for machines.
     Spec(Spec),
     /// A completion script for a shell.
@@ -31,12 +43,30 @@ pub(super) enum Spec {
 
 /// Adds the verbs to the command line.
 pub(super) fn add_all(command: Command) -> Command {
-    command
-        .subcommand(Command::new("import").about("Import the source into the graph (the default)"))
+    let command = command
+        .subcommand(
+            Command::new("import")
+                .about("Import the source into the graph (the default)")
+                .arg(
+                    Arg::new("plan")
+                        .long("plan")
+                        .value_name("FILE")
+                        .value_hint(ValueHint::FilePath)
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help("Import this plan and nothing else; see `plan --out`"),
+                ),
+        )
+        .subcommand(super::plan::command())
         .subcommand(
             Command::new("test-connection")
                 .about("Reach the data source and sign in, nothing else"),
         )
+        .subcommand(super::quarantine::command());
+    #[cfg(feature = "serve")]
+    let command = command
+        .subcommand(super::serve::command())
+        .subcommand(super::tasks::command());
+    command
         .subcommand(
             Command::new("spec")
                 .about("Print the JSON Schema of the settings")
@@ -74,7 +104,13 @@ impl Verb {
     /// Reads the verb of a command line.
     pub(super) fn of(matches: &ArgMatches) -> Self {
         match matches.subcommand() {
+            Some(("plan", _)) => Self::Plan,
             Some(("test-connection", _)) => Self::TestConnection,
+            Some(("quarantine", _)) => Self::Quarantine,
+            #[cfg(feature = "serve")]
+            Some(("serve", _)) => Self::Serve,
+            #[cfg(feature = "serve")]
+            Some(("tasks", _)) => Self::Tasks,
             Some(("spec", verb)) if verb.get_flag("capabilities") => Self::Spec(Spec::Capabilities),
             Some(("spec", verb)) if verb.get_flag("cp4s") => Self::Spec(Spec::Cp4s),
             Some(("spec", _)) => Self::Spec(Spec::Settings),

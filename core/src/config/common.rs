@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, ValueHint};
 use schemars::JsonSchema;
 
 use super::units::{ByteSize, Share, Span};
+use crate::engine::ChangedOnly;
 use crate::secret::Secret;
 
 /// Largest number of rows in one envelope.
@@ -111,6 +112,16 @@ pub struct Common {
     #[arg(long, help_heading = "Import")]
     pub full: bool,
 
+    /// File with what an import that is stopped needs to go on, or `none` for no file [default:
+    /// one in ~/.local/state/car-connectors]
+    #[arg(long, value_name = "FILE", env = "CAR_STATE", value_hint = ValueHint::FilePath,
+          help_heading = "Import")]
+    pub state: Option<PathBuf>,
+
+    /// Read only what failed or was not finished in the last full import
+    #[arg(long, help_heading = "Import")]
+    pub retry_failed: bool,
+
     /// Only test the connection to the data source
     #[arg(long, env = "DATASOURCE_CONNECTION_TEST", help_heading = "Import")]
     pub connection_test: bool,
@@ -146,6 +157,13 @@ pub struct Common {
     #[arg(long, help_heading = "Import")]
     pub approve_deletions: bool,
 
+    /// Send only the rows that changed: auto is in full imports after the first one, where the
+    /// service can tell
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Import",
+          value_parser = PossibleValuesParser::new(["auto", "never", "always"]).map(changed_only))]
+    #[schemars(with = "String")]
+    pub changed_only: ChangedOnly,
+
     /// Parts of the source that are read at the same time
     #[arg(long, value_name = "NUMBER", default_value = "4", help_heading = "Import",
           value_parser = RangedU64ValueParser::<u64>::new().range(1..=256).map(to_usize))]
@@ -160,7 +178,7 @@ pub struct Common {
     )]
     pub memory_budget: ByteSize,
 
-    /// Folder for edges that do not fit into memory [default: the system's temporary folder]
+    /// Folder for edges that do not fit into memory, without a state [default: the system's temporary folder]
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, help_heading = "Import")]
     pub export_data_dir: Option<PathBuf>,
 
@@ -246,6 +264,18 @@ impl LogFormat {
             "text" => Self::Text,
             _ => Self::Auto,
         }
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the parser hands over a `String`"
+)]
+fn changed_only(word: String) -> ChangedOnly {
+    match word.as_str() {
+        "never" => ChangedOnly::Never,
+        "always" => ChangedOnly::Always,
+        _ => ChangedOnly::Auto,
     }
 }
 

@@ -199,6 +199,38 @@ impl Catalog {
     }
 }
 
+/// Puts together what a settings file with this text and nothing else gives.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn from_yaml(text: &str, catalog: &Catalog) -> Result<Loaded, Failure> {
+    let mut words = vec![OsString::from("connector")];
+    let mut origins = BTreeMap::new();
+    for (flag, entry) in yaml::parse(Path::new("settings.yaml"), text, catalog)? {
+        let Some(setting) = catalog.setting(&flag) else {
+            continue;
+        };
+        for value in entry.values {
+            words.extend(word(setting, OsStr::new(&value), &entry.origin)?);
+        }
+        origins.insert(flag, entry.origin);
+    }
+    let origin = |setting: &Setting| {
+        origins
+            .get(&setting.flag)
+            .cloned()
+            .unwrap_or(Origin::Default)
+    };
+    let matches = catalog
+        .command()
+        .clone()
+        .try_get_matches_from(words)
+        .map_err(|error| refusal::failure(&error, catalog, origin))?;
+    Ok(Loaded {
+        matches,
+        origins,
+        settings: catalog.settings().to_vec(),
+    })
+}
+
 /// Gives a value of another place as a word of the command line.
 fn word(setting: &Setting, value: &OsStr, origin: &Origin) -> Result<Option<OsString>, Failure> {
     let flag = format!("--{}", setting.flag);
@@ -240,6 +272,19 @@ impl Loaded {
             )
             .because(error.to_string())
         })
+    }
+
+    /// Returns the connector's own settings that are no secrets, by long flag, with their values.
+    #[must_use]
+    pub fn own_values(&self) -> Vec<(String, String)> {
+        let open = |setting: &&Setting| setting.own && setting.kind != Kind::Secret;
+        let mut values = Vec::new();
+        for setting in self.settings.iter().filter(open) {
+            for value in self.matches.get_raw(&setting.id).into_iter().flatten() {
+                values.push((setting.flag.clone(), value.to_string_lossy().into_owned()));
+            }
+        }
+        values
     }
 
     /// Returns where the value of a setting, named by its long flag, came from.

@@ -41,7 +41,18 @@ pub(super) fn read(file: &Path, catalog: &Catalog) -> Result<BTreeMap<String, En
                 .hint("check that --config names a file with settings"),
         );
     }
-    let value: Value = serde_yaml::from_str(&text).map_err(|error| {
+    parse(file, &text, catalog)
+}
+
+/// Reads the text of the file.
+pub(super) fn parse(
+    file: &Path,
+    text: &str,
+    catalog: &Catalog,
+) -> Result<BTreeMap<String, Entry>, Failure> {
+    let shown = file.display();
+    let wrong = |message: String| Failure::new(FailureKind::InvalidParameter, message);
+    let value: Value = serde_yaml::from_str(text).map_err(|error| {
         let place = error.location().map_or_else(String::new, |location| {
             format!(", line {} column {}", location.line(), location.column())
         });
@@ -74,7 +85,7 @@ pub(super) fn read(file: &Path, catalog: &Catalog) -> Result<BTreeMap<String, En
             )));
         };
         let flag = key.replace('_', "-");
-        let line = line_of(&text, key);
+        let line = line_of(text, key);
         let origin = Origin::File {
             file: file.to_owned(),
             key: key.to_owned(),

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::changed::Sieve;
 use crate::car::CarClient;
 use crate::failure::{Effect, Failure, FailureKind};
 use crate::handler::Batch;
@@ -28,9 +29,18 @@ pub(super) struct Delivery {
     car: CarClient,
     reporter: Arc<dyn Reporter>,
     most: usize,
-    in_flight: JoinSet<Result<Sent, Failure>>,
+    in_flight: JoinSet<Result<Posted, Failure>>,
     unfinished: Vec<Sent>,
     acknowledged: BTreeMap<String, u64>,
+    skipped: BTreeMap<String, u64>,
+    sieve: Option<Sieve>,
+}
+
+/// A batch as it was sent: all of it, some of it, or nothing because the service has it all.
+struct Posted {
+    sent: Sent,
+    skipped: u64,
+    imported: bool,
 }
 
 struct Sent {
@@ -48,7 +58,14 @@ impl Delivery {
             in_flight: JoinSet::new(),
             unfinished: Vec::new(),
             acknowledged: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            sieve: None,
         }
+    }
+
+    /// Sends only what changed from now on.
+    pub(super) fn only_changed(&mut self, sieve: Sieve) {
+        self.sieve = Some(sieve);
     }
 
     /// Sends an envelope without rows.
@@ -75,12 +92,23 @@ impl Delivery {
             }
         }
         let car = self.car.clone();
+        let sieve = self.sieve.clone().filter(|_| !batch.collection.is_empty());
         self.in_flight.spawn(async move {
-            let id = car.post_import(batch.body).await?;
-            Ok(Sent {
-                id,
-                collection: batch.collection,
-                rows: batch.rows,
+            let (id, skipped) = match sieve {
+                Some(sieve) => {
+                    let sent = sieve.send(&car, batch.body).await?;
+                    (sent.id, sent.skipped)
+                }
+                None => (Some(car.post_import(batch.body).await?), 0),
+            };
+            Ok(Posted {
+                skipped: skipped.min(batch.rows),
+                imported: id.is_some(),
+                sent: Sent {
+                    id: id.unwrap_or_default(),
+                    collection: batch.collection,
+                    rows: batch.rows,
+                },
             })
         });
         Ok(())
@@ -120,9 +148,19 @@ impl Delivery {
         Ok(())
     }
 
+    /// Returns the rows that were not sent because the service has them, by collection.
+    pub(super) const fn skipped(&self) -> &BTreeMap<String, u64> {
+        &self.skipped
+    }
+
     /// Returns the rows that are in the graph, by collection.
     pub(super) const fn acknowledged(&self) -> &BTreeMap<String, u64> {
         &self.acknowledged
+    }
+
+    /// Adds rows that an earlier process of the run has sent.
+    pub(super) fn restore(&mut self, acknowledged: BTreeMap<String, u64>) {
+        self.acknowledged = acknowledged;
     }
 
     /// Forgets everything: what was sent belongs to an attempt that is given up.
@@ -130,13 +168,23 @@ impl Delivery {
         self.in_flight = JoinSet::new();
         self.unfinished.clear();
         self.acknowledged.clear();
+        self.skipped.clear();
     }
 
     async fn join(&mut self) -> Result<(), Failure> {
         match self.in_flight.join_next().await {
             None => Ok(()),
-            Some(Ok(sent)) => {
-                self.unfinished.push(sent?);
+            Some(Ok(posted)) => {
+                let posted = posted?;
+                if posted.skipped > 0 {
+                    let known = self.skipped.entry(posted.sent.collection.clone());
+                    let known = known.or_default();
+                    *known = known.saturating_add(posted.skipped);
+                }
+                match posted.imported {
+                    true => self.unfinished.push(posted.sent),
+                    false => self.acknowledge(posted.sent),
+                }
                 Ok(())
             }
             Some(Err(error)) => Err(Failure::new(
@@ -157,17 +205,21 @@ impl Delivery {
             if still.contains(&sent.id) {
                 self.unfinished.push(sent);
             } else if !sent.collection.is_empty() {
-                let known = self
-                    .acknowledged
-                    .entry(sent.collection.clone())
-                    .or_default();
-                *known = known.saturating_add(sent.rows);
-                self.reporter.report(&Event::Acknowledged {
-                    collection: sent.collection,
-                    rows: sent.rows,
-                });
+                self.acknowledge(sent);
             }
         }
         Ok(())
+    }
+
+    fn acknowledge(&mut self, sent: Sent) {
+        let known = self
+            .acknowledged
+            .entry(sent.collection.clone())
+            .or_default();
+        *known = known.saturating_add(sent.rows);
+        self.reporter.report(&Event::Acknowledged {
+            collection: sent.collection,
+            rows: sent.rows,
+        });
     }
 }

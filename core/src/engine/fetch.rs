@@ -4,23 +4,34 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::connector::{Connector, Cursor, Scope};
+use crate::connector::{Connector, Cursor, Page, Scope};
 use crate::failure::{Failure, FailureKind};
 use crate::layer::{Backoff, or_cancelled};
 use crate::progress::{Event, Reporter};
 use crate::record::Records;
+use crate::state::To;
 
 /// Pages that may wait for the handler, beside those that are being read.
-const WAITING_PAGES: usize = 2;
+pub(super) const WAITING_PAGES: usize = 2;
 
 /// What a reader hands on.
 #[derive(Debug)]
 pub(super) enum Fetched {
     /// A page of a scope.
-    Page { scope: usize, records: Records },
+    Page {
+        scope: usize,
+        records: Records,
+        /// Where the page began.
+        from: Option<Cursor>,
+        /// Where it led to.
+        to: To,
+        /// Told once the page is checkpointed, where the reader waits for that.
+        done: Option<oneshot::Sender<()>>,
+    },
     /// A read was made again after a wait of so many milliseconds.
     Retried { waited_ms: u64 },
     /// The scope was read to its end.
@@ -35,9 +46,29 @@ pub(super) struct Readers {
     _tasks: JoinSet<()>,
 }
 
+/// A scope that is to be read, from where an earlier process left it.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// Its position among the scopes.
+    pub(super) index: usize,
+    pub(super) scope: Scope,
+    pub(super) cursor: Option<Cursor>,
+}
+
+/// How scopes are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Scopes that are read side by side.
+    pub(super) concurrency: usize,
+    /// When to read again.
+    pub(super) backoff: Backoff,
+    /// Pages of each scope after which the reader waits until they are checkpointed.
+    pub(super) careful: u64,
+}
+
 struct Reader<C> {
     connector: Arc<C>,
-    backoff: Backoff,
+    pace: Pace,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
     out: Sender<Fetched>,
@@ -46,21 +77,20 @@ struct Reader<C> {
 /// Starts reading.
 pub(super) fn read<C: Connector>(
     connector: &Arc<C>,
-    scopes: &[Scope],
-    concurrency: usize,
-    backoff: Backoff,
+    parts: Vec<Part>,
+    pace: Pace,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Readers {
     let (out, pages) = channel(WAITING_PAGES);
-    let queue: VecDeque<(usize, Scope)> = scopes.iter().cloned().enumerate().collect();
-    let queue = Arc::new(Mutex::new(queue));
+    let readers = pace.concurrency.clamp(1, parts.len().max(1));
+    let queue = Arc::new(Mutex::new(VecDeque::from(parts)));
     let mut tasks = JoinSet::new();
-    for _ in 0..concurrency.clamp(1, scopes.len().max(1)) {
+    for _ in 0..readers {
         let queue = Arc::clone(&queue);
         let reader = Reader {
             connector: Arc::clone(connector),
-            backoff,
+            pace,
             reporter: Arc::clone(reporter),
             cancel: cancel.clone(),
             out: out.clone(),
@@ -72,13 +102,11 @@ pub(super) fn read<C: Connector>(
                     .unwrap_or_else(PoisonError::into_inner)
                     .pop_front()
             };
-            while let Some((index, scope)) = next() {
-                let end = match reader.scope(index, &scope).await {
-                    Ok(()) => Fetched::Done { scope: index },
-                    Err(failure) => Fetched::Failed {
-                        scope: index,
-                        failure,
-                    },
+            while let Some(part) = next() {
+                let scope = part.index;
+                let end = match reader.scope(part).await {
+                    Ok(()) => Fetched::Done { scope },
+                    Err(failure) => Fetched::Failed { scope, failure },
                 };
                 if reader.out.send(end).await.is_err() {
                     return;
@@ -93,67 +121,105 @@ pub(super) fn read<C: Connector>(
 }
 
 impl<C: Connector> Reader<C> {
-    async fn scope(&self, index: usize, scope: &Scope) -> Result<(), Failure> {
-        let mut cursor: Option<Cursor> = None;
+    async fn scope(&self, part: Part) -> Result<(), Failure> {
+        let mut cursor = part.cursor;
         let mut followed = Followed::default();
+        if let Some(cursor) = &cursor {
+            followed.follow(cursor.clone())?;
+        }
+        let mut careful = self.pace.careful;
         loop {
             if self.cancel.is_cancelled() {
-                return Err(Failure::new(
-                    FailureKind::Interrupted,
-                    "stopped by a signal",
-                ));
+                return Err(stopped());
             }
-            let mut waits = Vec::new();
-            let page = self
-                .backoff
-                .retry(
-                    &self.cancel,
-                    || {
-                        let page = self.connector.full_import().fetch(scope, cursor.as_ref());
-                        or_cancelled(&self.cancel, page)
-                    },
-                    |wait| {
-                        waits.push(wait.wait);
-                        self.reporter.report(&Event::Waiting {
-                            call: format!("scope {scope}"),
-                            attempt: wait.attempt,
-                            wait: wait.wait,
-                            error: wait.failure.chain(),
-                        });
-                    },
-                )
-                .await;
-            for wait in waits {
-                let waited_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
-                self.hand_on(Fetched::Retried { waited_ms }).await?;
-            }
-            let page = page?;
+            let page = self.page(&part.scope, cursor.as_ref()).await?;
             if !page.records.deletions().is_empty() {
                 return Err(Failure::new(
                     FailureKind::General,
                     "the connector emits deletions in a full import",
                 ));
             }
+            let to = match page.next {
+                None => To::End,
+                Some(next) => To::Next(followed.follow(next)?),
+            };
+            let next = match &to {
+                To::End => None,
+                To::Next(next) => Some(next.clone()),
+            };
+            let (done, checkpointed) = match careful.checked_sub(1) {
+                None => (None, None),
+                Some(left) => {
+                    careful = left;
+                    let (done, checkpointed) = oneshot::channel();
+                    (Some(done), Some(checkpointed))
+                }
+            };
             self.hand_on(Fetched::Page {
-                scope: index,
+                scope: part.index,
                 records: page.records,
+                from: cursor,
+                to,
+                done,
             })
             .await?;
-            match page.next {
+            if let Some(checkpointed) = checkpointed {
+                or_cancelled(&self.cancel, async {
+                    checkpointed.await.map_err(|_| run_ended())
+                })
+                .await?;
+            }
+            match next {
                 None => return Ok(()),
-                Some(next) => cursor = Some(followed.follow(next)?),
+                next => cursor = next,
             }
         }
     }
 
-    async fn hand_on(&self, fetched: Fetched) -> Result<(), Failure> {
-        self.out.send(fetched).await.map_err(|_| {
-            Failure::new(
-                FailureKind::Interrupted,
-                "the run ended before the scope was read",
+    /// Reads a page, and again where that makes sense.
+    async fn page(&self, scope: &Scope, cursor: Option<&Cursor>) -> Result<Page, Failure> {
+        let mut waits = Vec::new();
+        let page = self
+            .pace
+            .backoff
+            .retry(
+                &self.cancel,
+                || {
+                    let page = self.connector.full_import().fetch(scope, cursor);
+                    or_cancelled(&self.cancel, page)
+                },
+                |wait| {
+                    waits.push(wait.wait);
+                    self.reporter.report(&Event::Waiting {
+                        call: format!("scope {scope}"),
+                        attempt: wait.attempt,
+                        wait: wait.wait,
+                        error: wait.failure.chain(),
+                    });
+                },
             )
-        })
+            .await;
+        for wait in waits {
+            let waited_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+            self.hand_on(Fetched::Retried { waited_ms }).await?;
+        }
+        page
     }
+
+    async fn hand_on(&self, fetched: Fetched) -> Result<(), Failure> {
+        self.out.send(fetched).await.map_err(|_| run_ended())
+    }
+}
+
+fn stopped() -> Failure {
+    Failure::new(FailureKind::Interrupted, "stopped by a signal")
+}
+
+fn run_ended() -> Failure {
+    Failure::new(
+        FailureKind::Interrupted,
+        "the run ended before the scope was read",
+    )
 }
 
 /// The cursors that were followed, so that a source that leads in a circle is found out.

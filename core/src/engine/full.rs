@@ -1,16 +1,13 @@
 //! The full import.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::fetch::{self, Fetched};
-use super::guard;
+use super::checkpoint::{CAREFUL, Next, Pending};
+use super::fetch::{self, Fetched, Pace, Part};
 use super::importer::Importer;
 use super::phase::Step;
-use car_schema::wire::Features;
-
 use crate::connector::{Connector, ModelState, Scope};
-use crate::failure::{Effect, Failure, FailureKind};
+use crate::failure::{Failure, FailureKind};
 use crate::handler::DataHandler;
 use crate::progress::Event;
 use crate::report::{Outcome, ScopeReport};
@@ -20,51 +17,26 @@ impl<C: Connector> Importer<C> {
     pub(super) async fn full(&mut self, present: Option<ModelState>) -> Result<Outcome, Failure> {
         // Everything that can fail without the service comes before the save point is cleared.
         let scopes = self.scopes().await?;
-        self.clear_save_point().await?;
-        self.open_session().await?;
+        let opened = self.open_full(present).await?;
+        let present = opened.present.clone();
         self.step(Step::SessionOpened)?;
 
         let mut handler = self.handler().await?;
-        let read = self.read(&scopes, &mut handler).await;
+        let parts = self.restore(opened, &scopes, &mut handler).await?;
+        let read = self.read(&scopes, parts, &mut handler).await;
         // Noted whatever came of it, but what stopped the reading decides the exit code.
         let noted = self.note_handler(&mut handler);
         let failures = read?;
         noted?;
         self.edges_through(&mut handler).await?;
 
-        self.check_complete(&scopes, failures)?;
-        self.check_empty(&handler)?;
-        let features = match self.source_known {
-            true => self.car.features().await?,
-            // Nothing is there that could be retired.
-            false => Features::default(),
-        };
-        self.keep_rejected(&handler, features).await?;
-        let retired = self.check_deletions(features).await?;
-        self.car.close_session(&self.options.source).await?;
-        self.report.session_open = false;
-        for (collection, rows) in retired {
-            self.count_retired(&collection, rows);
-        }
+        self.settle(&scopes, failures, &mut handler).await?;
         self.step(Step::Settled)?;
         match present {
             Some(state) => self.save(&state).await?,
             None => self.step(Step::Saved)?,
         }
         Ok(Outcome::Complete)
-    }
-
-    /// Opens the session. It counts as open from the call on, unless the service says that it is
-    /// not: whoever stops the run now has to be told.
-    async fn open_session(&mut self) -> Result<(), Failure> {
-        self.report.session_open = true;
-        let opened = self.car.open_session(&self.options.source).await;
-        if let Err(failure) = &opened
-            && failure.effect() == Effect::NotApplied
-        {
-            self.report.session_open = false;
-        }
-        opened
     }
 
     async fn scopes(&mut self) -> Result<Vec<Scope>, Failure> {
@@ -93,27 +65,45 @@ impl<C: Connector> Importer<C> {
         Ok(scopes)
     }
 
-    /// Reads all scopes and sends their vertices, until every one is acknowledged. Returns what
-    /// failed, by position of the scope.
+    /// Reads what is left of the scopes and sends its vertices, until every one is acknowledged.
+    /// Returns what failed, by position of the scope.
     async fn read(
         &mut self,
         scopes: &[Scope],
+        parts: Vec<Part>,
         handler: &mut DataHandler,
     ) -> Result<Vec<(usize, Failure)>, Failure> {
-        let mut readers = fetch::read(
-            &self.connector,
-            scopes,
-            self.options.concurrency,
-            self.options.source_backoff,
-            &self.reporter,
-            &self.cancel,
-        );
+        let begun = parts.len();
+        let pace = Pace {
+            concurrency: self.options.concurrency,
+            backoff: self.options.source_backoff,
+            careful: match self.checkpoints && self.report.resumed > 0 {
+                true => CAREFUL,
+                false => 0,
+            },
+        };
+        let mut readers = fetch::read(&self.connector, parts, pace, &self.reporter, &self.cancel);
+        let mut pending = Pending::new();
         let mut failures = Vec::new();
         let mut ended = 0_usize;
-        while let Some(fetched) = readers.pages.recv().await {
+        loop {
+            let fetched = match pending.next(&mut readers.pages).await {
+                Next::Fetched(fetched) => *fetched,
+                Next::Checkpoint => {
+                    self.checkpoint(handler, &mut pending).await?;
+                    continue;
+                }
+                Next::End => break,
+            };
             self.check_cancelled()?;
             match fetched {
-                Fetched::Page { scope, records } => {
+                Fetched::Page {
+                    scope,
+                    records,
+                    from,
+                    to,
+                    done,
+                } => {
                     let name = scopes.get(scope).map_or("", |scope| scope.name.as_str());
                     let rows = records.len() as u64;
                     self.report.pages = self.report.pages.saturating_add(1);
@@ -129,6 +119,12 @@ impl<C: Connector> Importer<C> {
                     self.send_all(batches).await?;
                     if handler.needs_barrier() {
                         self.vertices_through(handler).await?;
+                    }
+                    if self.checkpoints {
+                        pending.add((scope, name), from, to, rows);
+                    }
+                    if let Some(done) = done {
+                        pending.wait(done);
                     }
                 }
                 Fetched::Retried { waited_ms } => {
@@ -155,13 +151,15 @@ impl<C: Connector> Importer<C> {
             }
         }
         self.check_cancelled()?;
-        if ended < scopes.len() {
+        if ended < begun {
             return Err(Failure::new(
                 FailureKind::General,
                 "the connector stopped in the middle of a page",
             )
             .hint("this is a defect of the connector; its message is above"));
         }
+        self.checkpoint(handler, &mut pending).await?;
+        self.record_failures(&failures).await?;
         // With nothing read at all, the reason is the same for all scopes or the first one will do.
         if failures.len() == scopes.len()
             && let Some((scope, failure)) = failures.pop()
@@ -169,121 +167,18 @@ impl<C: Connector> Importer<C> {
             let name = scopes.get(scope).map_or("", |scope| scope.name.as_str());
             return Err(failure.wrap(format!("no scope could be read, not even `{name}`")));
         }
-        self.vertices_through(handler).await?;
         Ok(failures)
     }
 
-    /// Fails when a scope, or one that it depends on, was not read to its end.
-    fn check_complete(
-        &mut self,
-        scopes: &[Scope],
-        failures: Vec<(usize, Failure)>,
-    ) -> Result<(), Failure> {
-        for scope in scopes {
-            let broken = scope.depends_on.iter().find(|name| {
-                self.report
-                    .scopes
-                    .iter()
-                    .any(|report| report.name == **name && !report.complete)
-            });
-            if let (Some(broken), Some(report)) = (
-                broken.cloned(),
-                self.report
-                    .scopes
-                    .iter_mut()
-                    .find(|report| report.name == scope.name),
-            ) {
-                report.complete = false;
-                if report.error.is_empty() {
-                    report.error.push(format!(
-                        "it depends on scope `{broken}`, which is incomplete"
-                    ));
-                }
-            }
-        }
-        let total = scopes.len();
-        let mut failures = failures.into_iter();
-        let Some((first, failure)) = failures.next() else {
+    async fn record_failures(&self, failures: &[(usize, Failure)]) -> Result<(), Failure> {
+        let Some(ledger) = &self.ledger else {
             return Ok(());
         };
-        let name = scopes.get(first).map_or("", |scope| scope.name.as_str());
-        let others: Vec<String> = failures
-            .filter_map(|(scope, failure)| {
-                let scope = scopes.get(scope)?;
-                Some(format!(
-                    "scope `{scope}` failed too: {}",
-                    failure.chain().join(": ")
-                ))
-            })
-            .collect();
-        let failed = others.len().saturating_add(1);
-        let mut partial = Failure::new(
-            FailureKind::Partial,
-            format!("{failed} of {total} scopes could not be read"),
-        )
-        .because(failure.wrap(format!("scope `{name}` failed")));
-        for other in others {
-            partial = partial.hint(other);
-        }
-        Err(partial)
-    }
-
-    /// Fails when the source came back empty though it was imported before.
-    fn check_empty(&self, handler: &DataHandler) -> Result<(), Failure> {
-        let (emitted, _) = handler.rejects();
-        if emitted > 0 || !self.source_known || self.options.approve_deletions {
-            return Ok(());
-        }
-        Err(Failure::new(
-            FailureKind::Held,
-            "the data source came back empty, so everything that it reported before would be retired",
-        )
-        .hint("if the source really is empty now, run again with `--approve-deletions`")
-        .hint("if not, check what the credentials may see: an empty answer is often a missing permission"))
-    }
-
-    /// Keeps what the graph has of rejected rows: the source has them, so they are not gone.
-    async fn keep_rejected(
-        &mut self,
-        handler: &DataHandler,
-        features: Features,
-    ) -> Result<(), Failure> {
-        let (_, rejected) = handler.rejects();
-        if rejected == 0 || !self.source_known || self.options.approve_deletions {
-            return Ok(());
-        }
-        match handler.kept() {
-            Some(rows) if features.keep_rows => {
-                self.car.keep_rows(&self.options.source, rows).await
+        for (scope, _) in failures {
+            if let Some(report) = self.report.scopes.get(*scope) {
+                ledger.fail_scope(&report.name, &report.error).await?;
             }
-            _ => Err(Failure::new(
-                FailureKind::Partial,
-                format!("nothing could be retired: {rejected} of the rows were rejected"),
-            )
-            .hint("the graph may have rejected rows from earlier imports, and they are not gone from the source")
-            .hint(format!(
-                "mend the rows in `{}`, or run again with `--approve-deletions`",
-                self.options.quarantine.display()
-            ))),
         }
-    }
-
-    /// Fails when closing the session would retire too much. Returns what it would retire; nothing
-    /// from a service that does not tell.
-    async fn check_deletions(
-        &mut self,
-        features: Features,
-    ) -> Result<BTreeMap<String, u64>, Failure> {
-        if !features.sweep_preview {
-            return Ok(BTreeMap::new());
-        }
-        let preview = self.car.preview_sweep(&self.options.source).await?;
-        let allowed = self.options.max_deletions;
-        let excessive =
-            guard::excessive(self.delivery.acknowledged(), &preview.would_retire, allowed);
-        if excessive.is_empty() || self.options.approve_deletions {
-            return Ok(preview.would_retire);
-        }
-        Err(guard::held(&excessive, allowed))
+        Ok(())
     }
 }

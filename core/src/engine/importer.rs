@@ -1,19 +1,21 @@
 //! One run: its state, its phases, its beginning and its end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use car_schema::{Model, Report, Source};
+use car_schema::wire::Features;
+use car_schema::{Extension, Model, Report, Source};
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::changed::{ChangedOnly, Sieve};
 use super::choose::{Situation, choose};
 use super::delivery::Delivery;
+use super::ledger::Ledger;
 use super::phase::{Phase, Step};
 use crate::car::{CarClient, DatabaseState};
 use crate::connector::{About, Connector, ModelState};
-use crate::engine::Run;
-use crate::exit;
 use crate::failure::{Failure, FailureKind};
 use crate::handler::{self, DataHandler, Header, Validator};
 use crate::layer::or_cancelled;
@@ -32,10 +34,21 @@ pub(super) struct Importer<C> {
     pub(super) report: RunReport,
     /// Whether the service knew the source before this run.
     pub(super) source_known: bool,
-    header: Report,
-    phase: Phase,
-    phase_began: Instant,
-    began: Instant,
+    /// What the service can do beyond the old protocol, once it was asked.
+    pub(super) features: Option<Features>,
+    /// What is recorded of the run, when there is a state to record it in.
+    pub(super) ledger: Option<Ledger>,
+    /// Whether pages are recorded as they are acknowledged.
+    pub(super) checkpoints: bool,
+    /// The scopes that an earlier session of the run settled.
+    pub(super) settled_before: BTreeSet<String>,
+    /// The scopes that were settled, when others were not.
+    pub(super) settled: Option<BTreeSet<String>>,
+    /// What the rows are reported under.
+    pub(super) header: Report,
+    pub(super) phase: Phase,
+    pub(super) phase_began: Instant,
+    pub(super) began: Instant,
 }
 
 impl<C: Connector> Importer<C> {
@@ -76,6 +89,11 @@ impl<C: Connector> Importer<C> {
             cancel,
             report,
             source_known: false,
+            features: None,
+            ledger: None,
+            checkpoints: false,
+            settled_before: BTreeSet::new(),
+            settled: None,
             header,
             phase: Phase::Opening,
             phase_began: Instant::now(),
@@ -83,14 +101,43 @@ impl<C: Connector> Importer<C> {
         }
     }
 
+    /// Takes the lease of the source, where there is a state; returns the token that is cancelled
+    /// when it is lost.
+    pub(super) async fn acquire(&mut self) -> Result<CancellationToken, Failure> {
+        check_source(&self.options.source)?;
+        let Some(state) = &self.options.state else {
+            if self.options.retry_failed {
+                return Err(Failure::new(
+                    FailureKind::InvalidParameter,
+                    "`--retry-failed` needs the state of the last run",
+                )
+                .hint("`--state FILE` (`CAR_STATE`) names the file that the last run wrote"));
+            }
+            return Ok(CancellationToken::new());
+        };
+        let ledger = Ledger::acquire(state, &self.options.source, &self.about).await?;
+        let lost = ledger.lost();
+        self.ledger = Some(ledger);
+        Ok(lost)
+    }
+
+    /// Gives up everything at once, because another run has taken over.
+    pub(super) fn take_over(&mut self) -> Failure {
+        self.delivery.forget();
+        match &self.ledger {
+            Some(ledger) => ledger.why_lost(),
+            None => Failure::new(FailureKind::General, "another run has taken over"),
+        }
+    }
+
     /// Carries out the run.
     pub(super) async fn import(&mut self) -> Result<Outcome, Failure> {
         self.reporter.report(&Event::Phase(self.phase));
-        check_source(&self.options.source)?;
         self.set_up_extension().await?;
         let database = self.car.prepare_database().await?;
         let source = self.car.source(&self.options.source).await?;
         self.source_known = source.known;
+        self.features().await?;
         self.report.save_point.clone_from(&source.save_point);
         if database == DatabaseState::Created {
             // The graph is empty: whatever happens next, no later run may start from there.
@@ -98,7 +145,8 @@ impl<C: Connector> Importer<C> {
         }
         let present = self.present_state().await?;
         let (mode, why) = choose(&Situation {
-            forced: self.options.force_full,
+            // What failed is part of a full import.
+            forced: self.options.force_full || self.options.retry_failed,
             incremental: self.about.incremental,
             database,
             save_point: source.save_point.as_deref(),
@@ -111,41 +159,6 @@ impl<C: Connector> Importer<C> {
                 self.incremental(ModelState(since), until).await
             }
             (_, _, present) => self.full(present).await,
-        }
-    }
-
-    /// Ends the run: clears the save point where it must not be used, and completes the report.
-    pub(super) async fn finish(mut self, result: Result<Outcome, Failure>) -> Run {
-        self.note_phase_time();
-        let failure = match result {
-            Ok(outcome) => {
-                self.report.outcome = outcome;
-                self.report.exit_code = exit::SUCCESS;
-                None
-            }
-            Err(error) => {
-                let failure = self.clear_saved_state(self.explain(error)).await;
-                self.report.fail(&failure);
-                Some(failure)
-            }
-        };
-        for (collection, rows) in self.delivery.acknowledged() {
-            self.report
-                .collections
-                .entry(collection.clone())
-                .or_default()
-                .sent = *rows;
-        }
-        let stats = self.car.stats();
-        self.report.calls = stats.calls();
-        self.report.retries = stats.retries();
-        self.report.bytes_sent = stats.bytes_sent();
-        self.report.waited_ms = self.report.waited_ms.saturating_add(stats.waited_ms());
-        self.report.duration_ms = milliseconds(self.began);
-        self.report.peak_memory_bytes = peak_memory();
-        Run {
-            report: self.report,
-            failure,
         }
     }
 
@@ -194,6 +207,14 @@ impl<C: Connector> Importer<C> {
         Ok(())
     }
 
+    /// Returns what the service can do beyond the old protocol.
+    pub(super) async fn features(&mut self) -> Result<Features, Failure> {
+        match self.features {
+            Some(features) => Ok(features),
+            None => Ok(*self.features.insert(self.car.features().await?)),
+        }
+    }
+
     /// Makes the source and the report known, and a handler for the rows.
     pub(super) async fn handler(&mut self) -> Result<DataHandler, Failure> {
         let validator = Validator::compile(&self.car.import_schema().await?)?;
@@ -204,7 +225,19 @@ impl<C: Connector> Importer<C> {
             product_link: self.about.product_link.map(str::to_owned),
             properties: None,
         };
-        let header = Header::new(&source, &self.header)?;
+        let mut header = Header::new(&source, &self.header)?;
+        let features = self.car.features().await?;
+        if features.content_hashes {
+            header.say_once();
+            let known = self.source_known && self.report.mode == Some(Mode::Full);
+            if match self.options.changed_only {
+                ChangedOnly::Auto => known,
+                ChangedOnly::Never => false,
+                ChangedOnly::Always => true,
+            } {
+                self.delivery.only_changed(Sieve::new(self.model()?));
+            }
+        }
         self.delivery.send_header(header.empty_envelope()).await?;
         self.delivery.barrier(&self.cancel).await?;
         let options = handler::Options {
@@ -214,6 +247,8 @@ impl<C: Connector> Importer<C> {
             keep_spill: self.options.keep_spill,
             quarantine: self.options.quarantine.clone(),
             deltas: self.report.mode == Some(Mode::Incremental),
+            scopes: self.report.mode == Some(Mode::Full)
+                && self.features.is_some_and(|features| features.scopes),
         };
         Ok(DataHandler::new(header, self.model()?, validator, options))
     }
@@ -329,26 +364,10 @@ impl<C: Connector> Importer<C> {
     }
 
     async fn set_up_extension(&mut self) -> Result<(), Failure> {
-        let Some(extension) = &self.about.extension else {
-            return Ok(());
-        };
-        let invalid = |error| {
-            Failure::new(
-                FailureKind::General,
-                "the connector's schema extension is not valid",
-            )
-            .because(error)
-        };
-        let ours = extension.version_number().map_err(invalid)?;
-        let stored = self.car.extension(&extension.key).await?;
-        let theirs = stored
-            .as_ref()
-            .and_then(|stored| stored.version_number().ok());
-        // A newer one comes from a newer connector of the same kind and has all that ours has.
-        if theirs.is_none_or(|theirs| theirs < ours) {
-            self.car.post_extension(extension).await?;
+        match &self.about.extension {
+            Some(extension) => bring_extension(&self.car, extension).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn present_state(&mut self) -> Result<Option<ModelState>, Failure> {
@@ -392,59 +411,6 @@ impl<C: Connector> Importer<C> {
         self.report.waited_ms = self.report.waited_ms.saturating_add(waited);
         result.map_err(|failure| failure.wrap(format!("reading the source's {what} failed")))
     }
-
-    /// Says where the run stopped and what that means for the graph.
-    fn explain(&self, failure: Failure) -> Failure {
-        let failure = match (failure.kind(), self.phase) {
-            (FailureKind::Partial | FailureKind::Held, _) | (_, Phase::Opening) => failure,
-            (_, phase) => failure.wrap(format!("import stopped in phase {}", phase.as_str())),
-        };
-        if self.report.session_open {
-            let source = &self.options.source;
-            return failure.hint(match self.phase {
-                Phase::Settling => format!(
-                    "the full-import session of `{source}` may be open still; the next run settles it"
-                ),
-                _ => format!(
-                    "nothing was retired: the full-import session of `{source}` is still open, and the next run settles it"
-                ),
-            });
-        }
-        match &self.report.save_point {
-            Some(state) if !exit::clears_saved_state(failure.kind()) => failure.hint(format!(
-                "the save point stays; the next run starts from `{state}`"
-            )),
-            _ => failure,
-        }
-    }
-
-    /// Clears the save point after a failure that leaves a gap. The failure stays the same
-    /// whatever comes of it: it decides the exit code.
-    async fn clear_saved_state(&mut self, failure: Failure) -> Failure {
-        if !exit::clears_saved_state(failure.kind()) || self.report.save_point.is_none() {
-            return failure;
-        }
-        match self.car.set_save_point(&self.options.source, None).await {
-            Ok(()) => {
-                self.report.save_point = None;
-                failure.hint("the save point is cleared; the next run is a full import")
-            }
-            Err(error) => failure.hint(format!(
-                "the save point could not be cleared ({}); run with `--full` next",
-                error.chain().join(": ")
-            )),
-        }
-    }
-
-    fn note_phase_time(&mut self) {
-        let time = self
-            .report
-            .phases
-            .entry(self.phase.as_str().to_owned())
-            .or_default();
-        *time = time.saturating_add(milliseconds(self.phase_began));
-        self.phase_began = Instant::now();
-    }
 }
 
 /// Fails when the name of a source is not one that a service takes.
@@ -459,18 +425,25 @@ fn check_source(name: &str) -> Result<(), Failure> {
         .hint("it has 1 to 254 letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *; set it by `--source` or `CONNECTION_NAME`"))
 }
 
-fn milliseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Returns the largest resident memory of this process so far, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
+/// Uploads a schema extension unless the service has it.
+pub(super) async fn bring_extension(car: &CarClient, extension: &Extension) -> Result<(), Failure> {
+    let invalid = |error| {
+        Failure::new(
+            FailureKind::General,
+            "the connector's schema extension is not valid",
+        )
+        .because(error)
+    };
+    let ours = extension.version_number().map_err(invalid)?;
+    let stored = car.extension(&extension.key).await?;
+    let theirs = stored
+        .as_ref()
+        .and_then(|stored| stored.version_number().ok());
+    // A newer one comes from a newer connector of the same kind and has all that ours has.
+    if theirs.is_none_or(|theirs| theirs < ours) {
+        car.post_extension(extension).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

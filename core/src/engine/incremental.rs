@@ -10,12 +10,13 @@ use crate::connector::{Connector, Cursor, Delta, IncrementalImport, ModelState};
 use crate::failure::{Failure, FailureKind};
 use crate::handler::DataHandler;
 use crate::progress::Event;
-use crate::record::Deletion;
+use crate::record::{Deletion, Whole};
 use crate::report::{Mode, Outcome};
+use crate::state::Start;
 
 /// What a delta came to.
 enum Changes {
-    Read(BTreeSet<Deletion>),
+    Read(BTreeSet<Deletion>, BTreeSet<Whole>),
     NotPossible(String),
 }
 
@@ -33,6 +34,14 @@ impl<C: Connector> Importer<C> {
                 "the connector declares an incremental import and has none",
             ));
         };
+        if let Some(ledger) = &mut self.ledger {
+            let start = Start::new(
+                Mode::Incremental,
+                self.report.started_at,
+                Some(until.clone()),
+            );
+            ledger.begin(&start).await?;
+        }
         if since == until {
             for step in [
                 Step::VerticesAcknowledged,
@@ -50,13 +59,16 @@ impl<C: Connector> Importer<C> {
         let noted = self.note_handler(&mut handler);
         let read = read?;
         noted?;
-        let deletions = match read {
-            Changes::Read(deletions) => deletions,
+        let (mut deletions, wholes) = match read {
+            Changes::Read(deletions, wholes) => (deletions, wholes),
             Changes::NotPossible(reason) => {
                 drop(handler);
                 self.delivery.barrier(&self.cancel).await?;
                 self.delivery.forget();
                 self.report.collections.clear();
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.give_up(reason.clone()).await?;
+                }
                 self.decided(
                     Mode::Full,
                     format!("the source cannot tell what changed: {reason}"),
@@ -66,12 +78,12 @@ impl<C: Connector> Importer<C> {
             }
         };
         self.edges_through(&mut handler).await?;
-        self.retire(
-            deletions
-                .into_iter()
-                .filter(|deletion| !handler.was_emitted(deletion)),
-        )
-        .await?;
+        let (unrepeated, beside) = self.unrepeated(&wholes, &handler).await?;
+        deletions.extend(unrepeated);
+        deletions.retain(|deletion| !handler.was_emitted(deletion));
+        self.retire(deletions.iter().cloned()).await?;
+        self.retire_orphans(beside, source.dependents(), deletions, &handler)
+            .await?;
         self.step(Step::Settled)?;
         self.save(&until).await?;
         Ok(Outcome::Complete)
@@ -85,7 +97,7 @@ impl<C: Connector> Importer<C> {
         until: &ModelState,
         handler: &mut DataHandler,
     ) -> Result<Changes, Failure> {
-        let mut deletions = BTreeSet::new();
+        let (mut deletions, mut wholes) = (BTreeSet::new(), BTreeSet::new());
         let mut cursor: Option<Cursor> = None;
         let mut followed = Followed::default();
         loop {
@@ -109,17 +121,21 @@ impl<C: Connector> Importer<C> {
                 self.vertices_through(handler).await?;
             }
             deletions.extend(page.records.deletions().iter().cloned());
+            wholes.extend(page.records.wholes().iter().cloned());
             match page.next {
                 None => break,
                 Some(next) => cursor = Some(followed.follow(next)?),
             }
         }
         self.vertices_through(handler).await?;
-        Ok(Changes::Read(deletions))
+        Ok(Changes::Read(deletions, wholes))
     }
 
     /// Retires what is gone: edges first, because those of a vertex go with it.
-    async fn retire(&mut self, deletions: impl Iterator<Item = Deletion>) -> Result<(), Failure> {
+    pub(super) async fn retire(
+        &mut self,
+        deletions: impl Iterator<Item = Deletion>,
+    ) -> Result<(), Failure> {
         let model = self.model()?;
         let source = self.options.source.clone();
         let mut vertices: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -137,7 +153,7 @@ impl<C: Connector> Importer<C> {
             }
         }
         if !edges.is_empty() {
-            let retire = self.car.features().await?.edge_deletion;
+            let retire = self.features().await?.edge_deletion;
             for (collection, from, to) in edges {
                 self.check_cancelled()?;
                 self.car

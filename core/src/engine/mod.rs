@@ -4,14 +4,25 @@
 //! waits until all are acknowledged, sends edges, waits again, retires what is gone and writes the
 //! save point. [`phase`] holds the legal order; the other modules carry out one part each.
 
+mod changed;
+mod checkpoint;
 mod choose;
 mod delivery;
+mod ending;
 mod fetch;
 mod full;
 mod guard;
 mod importer;
 mod incremental;
+#[cfg(feature = "tasks")]
+mod ingest;
+mod ledger;
 pub mod phase;
+mod plan;
+mod rows;
+mod scopes;
+mod session;
+mod whole;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,9 +30,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use changed::ChangedOnly;
 pub use choose::{Situation, choose};
 pub use guard::excessive;
+#[cfg(feature = "tasks")]
+pub use ingest::Ingested;
+#[cfg(feature = "tasks")]
+pub(crate) use ingest::{Batch, set_up_extension};
 pub use phase::Phase;
+pub use plan::{Cost, Plan, PlanOptions, Planned, PlannedRows, Samples, UpdatedRow, apply, plan};
 
 use crate::car::CarClient;
 use crate::connector::Connector;
@@ -29,6 +46,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::layer::Backoff;
 use crate::progress::Reporter;
 use crate::report::RunReport;
+use crate::secret::Redactor;
+use crate::state::StateStore;
 use importer::Importer;
 
 /// How long a run may take to end after it was asked to.
@@ -59,10 +78,28 @@ pub struct Options {
     pub max_deletions: f64,
     /// Whether deletions that the guard would stop are let through.
     pub approve_deletions: bool,
+    /// Whether rows that the service has as they are stay away.
+    pub changed_only: ChangedOnly,
     /// File for rejected rows.
     pub quarantine: PathBuf,
     /// When to read from the source again.
     pub source_backoff: Backoff,
+    /// Where a run leaves what a later one needs to go on; `None` for nowhere.
+    pub state: Option<State>,
+    /// What takes secrets out of the report before others get it.
+    pub redactor: Arc<Redactor>,
+    /// Whether to read only the scopes that failed, or were not finished, in the last run.
+    pub retry_failed: bool,
+}
+
+/// Where a run leaves what a later one needs to go on.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The store.
+    pub store: Arc<dyn StateStore>,
+    /// Hash of the settings that decide what is read, by
+    /// [`Fingerprint::hash_settings`](crate::state::Fingerprint::hash_settings).
+    pub settings: String,
 }
 
 impl Options {
@@ -87,7 +124,11 @@ impl Options {
             max_rejects: 0.05,
             max_deletions: 0.3,
             approve_deletions: false,
+            changed_only: ChangedOnly::Auto,
             source_backoff: Backoff::default(),
+            state: None,
+            redactor: Arc::default(),
+            retry_failed: false,
         }
     }
 }
@@ -113,12 +154,17 @@ pub async fn run<C: Connector>(
     cancel: CancellationToken,
 ) -> Run {
     let mut importer = Importer::new(connector, options, car, reporter, cancel.clone());
+    let lost = match importer.acquire().await {
+        Ok(lost) => lost,
+        Err(failure) => return importer.finish(Err(failure)).await,
+    };
     let overdue = async {
         cancel.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     let result = tokio::select! {
         result = importer.import() => result,
+        () = lost.cancelled() => Err(importer.take_over()),
         () = overdue => Err(Failure::new(FailureKind::Interrupted, "stopped in the middle of a call")),
     };
     importer.finish(result).await

@@ -11,8 +11,11 @@ pub(super) const LARGEST_BATCH: usize = 4 * 1024 * 1024;
 /// The source and report that every envelope of a run carries.
 #[derive(Debug, Clone)]
 pub struct Header {
-    /// `{"source":…,"report":…` without the closing brace.
-    envelope: Vec<u8>,
+    /// `{"source":…,"report":…` without the closing brace: without a scope first, then one for
+    /// each scope.
+    envelopes: Vec<Vec<u8>>,
+    source: Source,
+    report: Report,
     /// What is added to edges: `"report":"…"`, `"source":"…"`, `"active":true`, `"timestamp":…`.
     edge_fields: [Vec<u8>; 4],
 }
@@ -34,10 +37,6 @@ impl Header {
     }
 
     fn write(source: &Source, report: &Report) -> Result<Self, serde_json::Error> {
-        let mut envelope = b"{\"source\":".to_vec();
-        serde_json::to_writer(&mut envelope, source)?;
-        envelope.extend_from_slice(b",\"report\":");
-        serde_json::to_writer(&mut envelope, report)?;
         let field = |name: &str, value: String| format!("\"{name}\":{value}").into_bytes();
         let edge_fields = [
             field("report", serde_json::to_string(&report.key)?),
@@ -46,15 +45,47 @@ impl Header {
             field("timestamp", serde_json::to_string(&report.timestamp)?),
         ];
         Ok(Self {
-            envelope,
+            envelopes: vec![begin(source, report)?],
+            source: source.clone(),
+            report: report.clone(),
             edge_fields,
         })
+    }
+
+    /// Leaves to the envelope what it says of all its edges, so that an edge that did not change
+    /// has the same bytes in every run. For services that compare bytes.
+    pub(crate) fn say_once(&mut self) {
+        for field in &mut self.edge_fields {
+            field.clear();
+        }
+    }
+
+    /// Makes the beginning of the envelopes of a scope; the next index is its number.
+    pub(super) fn add_scope(&mut self, name: &str) -> Result<(), Failure> {
+        let report = Report {
+            scope: Some(name.to_owned()),
+            ..self.report.clone()
+        };
+        let envelope = begin(&self.source, &report).map_err(|error| {
+            Failure::new(
+                FailureKind::General,
+                "the envelope's header cannot be written",
+            )
+            .because(error)
+        })?;
+        self.envelopes.push(envelope);
+        Ok(())
+    }
+
+    fn envelope(&self, scope: u16) -> &[u8] {
+        let envelope = self.envelopes.get(usize::from(scope));
+        envelope.map_or(&[], Vec::as_slice)
     }
 
     /// Returns an envelope without rows: it makes source and report known.
     #[must_use]
     pub fn empty_envelope(&self) -> Bytes {
-        let mut body = self.envelope.clone();
+        let mut body = self.envelope(0).to_vec();
         body.push(b'}');
         body.into()
     }
@@ -68,7 +99,7 @@ impl Header {
         out.extend_from_slice(open);
         let mut first = open == b"{";
         for (field, has) in self.edge_fields.iter().zip(has) {
-            if !has {
+            if !has && !field.is_empty() {
                 if !first {
                     out.push(b',');
                 }
@@ -78,6 +109,14 @@ impl Header {
         }
         out.push(b'}');
     }
+}
+
+fn begin(source: &Source, report: &Report) -> Result<Vec<u8>, serde_json::Error> {
+    let mut envelope = b"{\"source\":".to_vec();
+    serde_json::to_writer(&mut envelope, source)?;
+    envelope.extend_from_slice(b",\"report\":");
+    serde_json::to_writer(&mut envelope, report)?;
+    Ok(envelope)
 }
 
 /// Rows of one collection, ready to be sent.
@@ -101,9 +140,15 @@ pub(super) struct OpenBatch {
 
 impl OpenBatch {
     /// Adds a row; `counts` says whether it is one that was not sent before.
-    pub(super) fn push(&mut self, header: &Header, collection: &str, json: &[u8], counts: bool) {
+    pub(super) fn push(
+        &mut self,
+        (header, scope): (&Header, u16),
+        collection: &str,
+        json: &[u8],
+        counts: bool,
+    ) {
         if self.rows == 0 {
-            self.body.extend_from_slice(&header.envelope);
+            self.body.extend_from_slice(header.envelope(scope));
             self.body.push(b',');
             // Names of collections are plain words; `{:?}` would escape as JSON does, too.
             self.body.push(b'"');

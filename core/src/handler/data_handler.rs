@@ -2,23 +2,30 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use car_schema::wire::SessionPatch;
 use car_schema::{Model, RowKey};
 
 use super::batch::{Batch, Header, LARGEST_BATCH, OpenBatch};
 use super::deduplicate::{Repeat, Seen, collection_hash, identity};
+use super::edges::{Edges, Waiting};
 use super::hash::QuickMap;
 use super::kept::Kept;
 use super::quarantine::Quarantine;
-use super::spill::{Spill, SpillOptions, SpillReader};
+use super::spill::{Spill, SpillOptions};
 use super::validate::Validator;
 use crate::failure::{Failure, FailureKind};
 use crate::record::{Deletion, EmittedRow, KeyHash, Records};
 use crate::report::Counts;
+use crate::state::Entry;
 
 /// Largest row that is sent; a service takes bodies of some tens of megabytes.
 const LARGEST_ROW: usize = 32 * 1024 * 1024;
+
+/// Longest name of a scope that services take, in bytes. Rows of one with a longer name are sent
+/// without it, and are then retired by complete imports only.
+const LONGEST_SCOPE: usize = 1024;
 
 /// How the handler works.
 #[derive(Debug, Clone)]
@@ -36,6 +43,8 @@ pub struct Options {
     /// Whether [`DataHandler::was_emitted`] will be asked. If not, the identities of vertices are
     /// forgotten once the edges begin.
     pub deltas: bool,
+    /// Whether batches name the scope that their rows were read from.
+    pub scopes: bool,
 }
 
 /// Takes what was fetched, gives out what is to be sent.
@@ -47,45 +56,61 @@ pub struct Options {
 ///   until a barrier; the last one counts.
 /// - Edges come out only after [`DataHandler::start_edges`].
 pub struct DataHandler {
-    header: Header,
+    pub(super) header: Header,
     model: Model,
-    validator: Validator,
-    options: Options,
-    collections: Vec<Collection>,
+    validator: Arc<Validator>,
+    pub(super) options: Options,
+    pub(super) collections: Vec<Collection>,
     by_name: QuickMap<String, usize>,
-    seen: Seen,
-    repeated: HashMap<u64, (usize, Vec<u8>)>,
+    /// Numbers of the scopes, from 1; empty when the service wants to know none.
+    scopes: QuickMap<String, u16>,
+    pub(super) seen: Seen,
+    repeated: HashMap<(u64, u16), (usize, Vec<u8>)>,
     repeated_bytes: usize,
-    rejected_vertices: HashSet<u64>,
-    kept: Kept,
-    quarantine: Quarantine,
-    edges: Edges,
-    full_edges: Vec<Batch>,
-    emitted: u64,
-    rejected: u64,
+    pub(super) rejected_vertices: HashSet<u64>,
+    pub(super) kept: Kept,
+    pub(super) quarantine: Quarantine,
+    pub(super) edges: Edges,
+    pub(super) full_edges: Vec<Batch>,
+    pub(super) emitted: u64,
+    pub(super) rejected: u64,
 }
 
 #[derive(Debug)]
-enum Edges {
-    Writing(Spill),
-    Reading(SpillReader, u64),
-    Over(u64),
-}
-
-#[derive(Debug)]
-struct Collection {
+pub(super) struct Collection {
     name: String,
-    hash: u64,
+    pub(super) hash: u64,
     /// Hashes of the names of the collections at both ends, for edges.
-    ends: Option<(u64, u64)>,
-    batch: OpenBatch,
-    counts: Counts,
+    pub(super) ends: Option<(u64, u64)>,
+    /// By number of the scope.
+    batches: Vec<(u16, OpenBatch)>,
+    pub(super) counts: Counts,
+}
+
+/// Batches of a collection that keep their memory when they are empty.
+const STANDING_BATCHES: usize = 8;
+
+/// A row on its way into a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Ready<'a> {
+    /// Index of its collection.
+    pub(super) index: usize,
+    /// Number of its scope.
+    pub(super) scope: u16,
+    pub(super) json: &'a [u8],
+    /// Whether it is one that was not sent before.
+    pub(super) counts: bool,
 }
 
 impl DataHandler {
     /// Makes a handler for one run.
     #[must_use]
-    pub fn new(header: Header, model: Model, validator: Validator, options: Options) -> Self {
+    pub fn new(
+        header: Header,
+        model: Model,
+        validator: impl Into<Arc<Validator>>,
+        options: Options,
+    ) -> Self {
         let spill = SpillOptions {
             folder: options.spill_folder.clone(),
             keep: options.keep_spill,
@@ -94,17 +119,18 @@ impl DataHandler {
         Self {
             header,
             model,
-            validator,
+            validator: validator.into(),
             quarantine: Quarantine::new(options.quarantine.clone()),
             options,
             collections: Vec::new(),
             by_name: QuickMap::default(),
+            scopes: QuickMap::default(),
             seen: Seen::new(),
             repeated: HashMap::new(),
             repeated_bytes: 0,
             rejected_vertices: HashSet::new(),
             kept: Kept::default(),
-            edges: Edges::Writing(Spill::new(spill)),
+            edges: Edges::Writing(Waiting::Spill(Spill::new(spill))),
             full_edges: Vec::new(),
             emitted: 0,
             rejected: 0,
@@ -118,12 +144,15 @@ impl DataHandler {
     /// When the spill or the quarantine cannot be written.
     pub fn take(&mut self, scope: &str, records: &Records) -> Result<Vec<Batch>, Failure> {
         let mut full = Vec::new();
+        let number = self.scope(scope)?;
         for row in records.rows() {
             self.emitted = self.emitted.saturating_add(1);
             let index = self.collection(row.collection);
             match row.key {
-                KeyHash::Vertex(_) => self.vertex(scope, index, row, &mut full)?,
-                KeyHash::Edge { from, to } => self.edge(scope, index, row, (from, to))?,
+                KeyHash::Vertex(_) => self.vertex((scope, number), index, row, &mut full)?,
+                KeyHash::Edge { from, to } => {
+                    self.edge((scope, number), index, row, (from, to))?;
+                }
             }
         }
         for reject in records.rejects() {
@@ -147,10 +176,15 @@ impl DataHandler {
 
     /// Returns the batches that are not full yet. Call it before a barrier.
     pub fn flush(&mut self) -> Vec<Batch> {
-        self.collections
-            .iter_mut()
-            .filter_map(|each| each.batch.take(&each.name))
-            .collect()
+        let mut open = Vec::new();
+        for each in &mut self.collections {
+            let batches = each.batches.iter_mut();
+            open.extend(batches.filter_map(|(_, batch)| batch.take(&each.name)));
+            if each.batches.len() > STANDING_BATCHES {
+                each.batches.clear();
+            }
+        }
+        open
     }
 
     /// Returns the rows that came again with other content. Call it after a barrier, and make
@@ -158,102 +192,17 @@ impl DataHandler {
     pub fn take_repeated(&mut self) -> Vec<Batch> {
         let mut full = Vec::new();
         self.repeated_bytes = 0;
-        for (_, (index, json)) in std::mem::take(&mut self.repeated) {
-            self.push(index, &json, false, &mut full);
+        for ((_, scope), (index, json)) in std::mem::take(&mut self.repeated) {
+            let row = Ready {
+                index,
+                scope,
+                json: &json,
+                counts: false,
+            };
+            self.push(row, &mut full);
         }
         full.extend(self.flush());
         full
-    }
-
-    /// Begins with the edges: every vertex must be acknowledged.
-    ///
-    /// # Errors
-    ///
-    /// When the spill or the quarantine cannot be written.
-    pub fn start_edges(&mut self) -> Result<(), Failure> {
-        self.quarantine.flush()?;
-        if !self.options.deltas && matches!(self.edges, Edges::Writing(_)) {
-            self.seen = Seen::new();
-        }
-        let edges = std::mem::replace(&mut self.edges, Edges::Over(0));
-        self.edges = match edges {
-            Edges::Writing(spill) => {
-                let written = spill.written();
-                Edges::Reading(spill.read()?, written)
-            }
-            other => other,
-        };
-        Ok(())
-    }
-
-    /// Returns the next full batch of edges, `None` when only [`DataHandler::flush`] has some.
-    ///
-    /// # Errors
-    ///
-    /// When the spill cannot be read.
-    pub fn next_edges(&mut self) -> Result<Option<Batch>, Failure> {
-        loop {
-            // A large edge fills two batches: the one before it and its own.
-            if let Some(batch) = self.full_edges.pop() {
-                return Ok(Some(batch));
-            }
-            if self.needs_barrier() {
-                return Ok(None);
-            }
-            let Edges::Reading(reader, written) = &mut self.edges else {
-                return Ok(None);
-            };
-            let Some(edge) = reader.next()? else {
-                self.edges = Edges::Over(*written);
-                return Ok(None);
-            };
-            let index = usize::from(edge.collection);
-            let Some(collection) = self.collections.get_mut(index) else {
-                continue;
-            };
-            let (from, to) = collection.ends.unwrap_or_default();
-            if self
-                .rejected_vertices
-                .contains(&identity(from, KeyHash::Vertex(edge.from)))
-                || self
-                    .rejected_vertices
-                    .contains(&identity(to, KeyHash::Vertex(edge.to)))
-            {
-                collection.counts.withheld = collection.counts.withheld.saturating_add(1);
-                continue;
-            }
-            let id = identity(
-                collection.hash,
-                KeyHash::Edge {
-                    from: edge.from,
-                    to: edge.to,
-                },
-            );
-            match self.seen.look(id, &edge.json) {
-                Repeat::Same => {
-                    collection.counts.duplicate = collection.counts.duplicate.saturating_add(1);
-                    continue;
-                }
-                Repeat::Again => {
-                    let mut json = Vec::with_capacity(edge.json.len().saturating_add(128));
-                    self.header.complete_edge(&edge.json, edge.has, &mut json);
-                    self.keep_repeated(id, index, json);
-                }
-                Repeat::New => {
-                    let mut json = Vec::with_capacity(edge.json.len().saturating_add(128));
-                    self.header.complete_edge(&edge.json, edge.has, &mut json);
-                    let mut full = std::mem::take(&mut self.full_edges);
-                    self.push(index, &json, true, &mut full);
-                    self.full_edges = full;
-                }
-            }
-        }
-    }
-
-    /// Returns whether edges are left to be read.
-    #[must_use]
-    pub fn has_edges(&self) -> bool {
-        matches!(self.edges, Edges::Reading(..))
     }
 
     /// Returns whether the run emitted the row that a deletion names.
@@ -282,17 +231,23 @@ impl DataHandler {
         (self.emitted, self.rejected)
     }
 
-    /// Returns the names of the rejected rows, `None` when some have no name that can be told.
+    /// Returns the names of the rejected rows that were not returned before.
     #[must_use]
-    pub fn kept(&self) -> Option<&SessionPatch> {
-        self.kept.names()
+    pub fn take_kept(&mut self) -> SessionPatch {
+        self.kept.take()
+    }
+
+    /// Returns whether some of the rejected rows have no name that can be told.
+    #[must_use]
+    pub fn has_nameless_rejects(&self) -> bool {
+        self.kept.has_nameless()
     }
 
     /// Returns the bytes of edges that went to disk.
     #[must_use]
     pub fn spilled(&self) -> u64 {
         match &self.edges {
-            Edges::Writing(spill) => spill.written(),
+            Edges::Writing(waiting) => waiting.written(),
             Edges::Reading(_, written) | Edges::Over(written) => *written,
         }
     }
@@ -305,7 +260,7 @@ impl DataHandler {
 
     fn vertex(
         &mut self,
-        scope: &str,
+        (scope, number): (&str, u16),
         index: usize,
         row: EmittedRow<'_>,
         full: &mut Vec<Batch>,
@@ -318,22 +273,30 @@ impl DataHandler {
             self.keep(row);
             return self.reject(scope, index, Some(row.key), &reason, row.json);
         }
-        match self.seen.look(id, row.json) {
+        match self.seen.look(id, number, row.json) {
             Repeat::New => {
-                self.rejected_vertices.remove(&id);
-                self.push(index, row.json, true, full);
+                if self.rejected_vertices.remove(&id) {
+                    self.log_vertex(id, false)?;
+                }
+                let row = Ready {
+                    index,
+                    scope: number,
+                    json: row.json,
+                    counts: true,
+                };
+                self.push(row, full);
             }
             Repeat::Same => {
                 collection.counts.duplicate = collection.counts.duplicate.saturating_add(1);
             }
-            Repeat::Again => self.keep_repeated(id, index, row.json.to_vec()),
+            Repeat::Again => self.keep_repeated((id, number), index, row.json.to_vec()),
         }
         Ok(())
     }
 
     fn edge(
         &mut self,
-        scope: &str,
+        (scope, number): (&str, u16),
         index: usize,
         row: EmittedRow<'_>,
         ends: (u64, u64),
@@ -352,7 +315,19 @@ impl DataHandler {
             )
         })?;
         match &mut self.edges {
-            Edges::Writing(spill) => spill.push(collection, valid, ends, row.json),
+            Edges::Writing(Waiting::Spill(spill)) => {
+                spill.push((collection, number), valid, ends, row.json)
+            }
+            Edges::Writing(Waiting::Log(log)) => {
+                let edge = Entry::Edge {
+                    collection: row.collection,
+                    has: valid,
+                    from: ends.0,
+                    to: ends.1,
+                    json: row.json,
+                };
+                log.push(if number == 0 { "" } else { scope }, edge)
+            }
             Edges::Reading(..) | Edges::Over(_) => Err(Failure::new(
                 FailureKind::General,
                 "a page came after the vertices were through",
@@ -386,14 +361,25 @@ impl DataHandler {
         collection.counts.rejected = collection.counts.rejected.saturating_add(1);
         if let Some(key @ KeyHash::Vertex(_)) = key {
             let id = identity(collection.hash, key);
-            if !self.seen.contains(id) {
-                self.rejected_vertices.insert(id);
+            if !self.seen.contains(id) && self.rejected_vertices.insert(id) {
+                self.log_vertex(id, true)?;
             }
         }
+        let Some(collection) = self.collections.get(index) else {
+            return Ok(());
+        };
         self.quarantine.add(scope, &collection.name, reason, json)
     }
 
-    fn keep_repeated(&mut self, id: u64, index: usize, json: Vec<u8>) {
+    /// Lets a later process know whether edges of a vertex are to be withheld.
+    fn log_vertex(&mut self, id: u64, rejected: bool) -> Result<(), Failure> {
+        match &mut self.edges {
+            Edges::Writing(Waiting::Log(log)) => Ok(log.log.add(Entry::Vertex { id, rejected })?),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn keep_repeated(&mut self, id: (u64, u16), index: usize, json: Vec<u8>) {
         if let Some(collection) = self.collections.get_mut(index) {
             collection.counts.merged = collection.counts.merged.saturating_add(1);
         }
@@ -403,25 +389,49 @@ impl DataHandler {
         }
     }
 
-    fn push(&mut self, index: usize, json: &[u8], counts: bool, full: &mut Vec<Batch>) {
-        let Some(collection) = self.collections.get_mut(index) else {
+    pub(super) fn push(&mut self, row: Ready<'_>, full: &mut Vec<Batch>) {
+        let Some(collection) = self.collections.get_mut(row.index) else {
             return;
         };
-        if collection
-            .batch
-            .is_full(self.options.rows_per_batch, json.len())
-        {
-            full.extend(collection.batch.take(&collection.name));
+        let batches = &mut collection.batches;
+        let place = batches.iter().position(|(scope, _)| *scope == row.scope);
+        let place = place.unwrap_or_else(|| {
+            batches.push((row.scope, OpenBatch::default()));
+            batches.len().saturating_sub(1)
+        });
+        let Some((_, batch)) = batches.get_mut(place) else {
+            return;
+        };
+        if batch.is_full(self.options.rows_per_batch, row.json.len()) {
+            full.extend(batch.take(&collection.name));
         }
-        collection
-            .batch
-            .push(&self.header, &collection.name, json, counts);
-        if json.len() > LARGEST_BATCH {
-            full.extend(collection.batch.take(&collection.name));
+        let header = (&self.header, row.scope);
+        batch.push(header, &collection.name, row.json, row.counts);
+        if row.json.len() > LARGEST_BATCH {
+            full.extend(batch.take(&collection.name));
         }
     }
 
-    fn collection(&mut self, name: &str) -> usize {
+    /// Returns the number of a scope, 0 when the service wants to know none.
+    pub(super) fn scope(&mut self, name: &str) -> Result<u16, Failure> {
+        if !self.options.scopes || name.is_empty() || name.len() > LONGEST_SCOPE {
+            return Ok(0);
+        }
+        if let Some(number) = self.scopes.get(name) {
+            return Ok(*number);
+        }
+        let number = u16::try_from(self.scopes.len().saturating_add(1)).map_err(|_| {
+            Failure::new(
+                FailureKind::SourceData,
+                "the connector has more than 65535 scopes",
+            )
+        })?;
+        self.header.add_scope(name)?;
+        self.scopes.insert(name.to_owned(), number);
+        Ok(number)
+    }
+
+    pub(super) fn collection(&mut self, name: &str) -> usize {
         if let Some(index) = self.by_name.get(name) {
             return *index;
         }
@@ -436,7 +446,7 @@ impl DataHandler {
                     collection_hash(&to.collection),
                 )
             }),
-            batch: OpenBatch::default(),
+            batches: Vec::new(),
             counts: Counts::default(),
         });
         self.by_name.insert(name.to_owned(), index);

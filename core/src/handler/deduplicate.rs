@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::record::KeyHash;
 
@@ -60,9 +60,10 @@ impl Seen {
         }
     }
 
-    /// Looks a row up and remembers it.
-    pub(super) fn look(&mut self, identity: u64, json: &[u8]) -> Repeat {
-        let content = xxh3_64(json);
+    /// Looks a row up and remembers it. A row that comes again from another scope counts as
+    /// changed: the service has to learn of both.
+    pub(super) fn look(&mut self, identity: u64, scope: u16, json: &[u8]) -> Repeat {
+        let content = xxh3_64_with_seed(json, u64::from(scope));
         let slot = usize::try_from(identity).unwrap_or(usize::MAX) % RECENT;
         let remembered = self.recent.get_mut(slot).is_some_and(|slot| {
             std::mem::replace(slot, (identity, content)) == (identity, content)
@@ -117,11 +118,12 @@ mod tests {
     fn repeats_are_told_from_changes() {
         let mut seen = Seen::new();
         let first = identity(collection_hash("asset"), KeyHash::Vertex(1));
-        assert_eq!(seen.look(first, b"a"), Repeat::New);
-        assert_eq!(seen.look(first, b"a"), Repeat::Same);
-        assert_eq!(seen.look(first, b"b"), Repeat::Again);
-        assert_eq!(seen.look(first, b"b"), Repeat::Same);
-        assert_eq!(seen.look(first, b"a"), Repeat::Again);
+        assert_eq!(seen.look(first, 0, b"a"), Repeat::New);
+        assert_eq!(seen.look(first, 0, b"a"), Repeat::Same);
+        assert_eq!(seen.look(first, 0, b"b"), Repeat::Again);
+        assert_eq!(seen.look(first, 0, b"b"), Repeat::Same);
+        assert_eq!(seen.look(first, 0, b"a"), Repeat::Again);
+        assert_eq!(seen.look(first, 1, b"a"), Repeat::Again);
     }
 
     #[test]
@@ -143,7 +145,7 @@ mod tests {
         let asset = collection_hash("asset");
         for n in 0..100_000_u64 {
             let id = identity(asset, KeyHash::Vertex(xxh3_64(&n.to_le_bytes())));
-            assert_eq!(seen.look(id, b"x"), Repeat::New, "{n}");
+            assert_eq!(seen.look(id, 0, b"x"), Repeat::New, "{n}");
             assert!(seen.contains(id));
         }
     }

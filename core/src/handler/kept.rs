@@ -5,6 +5,8 @@ use car_schema::Identity;
 use car_schema::wire::SessionPatch;
 use serde_json::Value;
 
+use crate::record::impossible_id;
+
 /// Names that are kept in memory; with more rejects than this nothing is swept.
 const MOST: usize = 100_000;
 
@@ -19,7 +21,8 @@ pub(super) struct Kept {
 impl Kept {
     /// Notes a vertex.
     pub(super) fn vertex(&mut self, collection: &str, key: String) {
-        if self.has_room() {
+        // What no graph can have needs no keeping, and a service would not take the name.
+        if impossible_id(&key).is_none() && self.has_room() {
             self.rows
                 .vertices
                 .entry(collection.to_owned())
@@ -58,6 +61,8 @@ impl Kept {
             end("_from_external_id", "_from"),
             end("_to_external_id", "_to"),
         ) {
+            (Some(from), Some(to)) if [&from, &to].iter().any(|id| impossible_id(id).is_some()) => {
+            }
             (Some(from), Some(to)) if self.has_room() => {
                 self.rows
                     .edges
@@ -75,9 +80,14 @@ impl Kept {
         self.nameless = self.nameless.saturating_add(1);
     }
 
-    /// Returns the names, `None` when there are rejected rows without one.
-    pub(super) fn names(&self) -> Option<&SessionPatch> {
-        (self.nameless == 0).then_some(&self.rows)
+    /// Returns the names that were not taken yet.
+    pub(super) fn take(&mut self) -> SessionPatch {
+        std::mem::take(&mut self.rows)
+    }
+
+    /// Returns whether there are rejected rows without a name.
+    pub(super) const fn has_nameless(&self) -> bool {
+        self.nameless > 0
     }
 
     fn has_room(&mut self) -> bool {
@@ -111,10 +121,23 @@ mod tests {
             None,
             br#"{"_from_external_id":"7","_to":"ipaddress/10.0.0.1"}"#,
         );
-        let names = kept.names().unwrap();
+        assert!(!kept.has_nameless());
+        let names = kept.take();
         assert!(names.vertices["asset"].contains("7"));
         assert!(names.vertices["ipaddress"].contains("10.0.0.1"));
         assert!(names.edges["asset_ipaddress"].contains(&("7".to_owned(), "10.0.0.1".to_owned())));
+    }
+
+    #[test]
+    fn names_that_no_graph_has_are_not_kept() {
+        let mut kept = Kept::default();
+        for impossible in [String::new(), "a".repeat(1025), "a\0b".to_owned()] {
+            kept.vertex("asset", impossible.clone());
+            let edge =
+                serde_json::json!({ "_from_external_id": impossible, "_to_external_id": "7" });
+            kept.row("asset_vulnerability", None, edge.to_string().as_bytes());
+        }
+        assert_eq!(kept.take(), SessionPatch::default());
     }
 
     #[test]
@@ -127,7 +150,7 @@ mod tests {
         ] {
             let mut kept = Kept::default();
             kept.row("asset", identity, json.as_bytes());
-            assert_eq!(kept.names(), None, "{json}");
+            assert!(kept.has_nameless(), "{json}");
         }
     }
 
@@ -137,6 +160,6 @@ mod tests {
         for number in 0..=MOST {
             kept.vertex("asset", number.to_string());
         }
-        assert_eq!(kept.names(), None);
+        assert!(kept.has_nameless());
     }
 }

@@ -7,14 +7,20 @@
 mod batch;
 mod data_handler;
 mod deduplicate;
+mod edges;
 mod hash;
 mod kept;
+mod notes;
+mod outgoing;
 mod quarantine;
+mod rejected;
 mod rules;
 mod spill;
 mod validate;
 
 pub use batch::{Batch, Header};
 pub use data_handler::{DataHandler, Options};
+pub use notes::Notes;
 pub use quarantine::Quarantine;
+pub use rejected::{RejectedRow, RejectedRows};
 pub use validate::{RowError, Validator};

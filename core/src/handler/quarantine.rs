@@ -1,7 +1,7 @@
 //! The quarantine: rejected rows with the reason, in a private file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -36,6 +36,40 @@ impl Quarantine {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|_| self.path.as_path())
+    }
+
+    /// Returns the bytes in the file, once [flushed](Self::flush).
+    pub(super) fn len(&self) -> Option<u64> {
+        Some(self.file.as_ref()?.get_ref().metadata().ok()?.len())
+    }
+
+    /// Goes on with the file of an earlier process, of which so many bytes count. A file that
+    /// is gone or shorter begins anew.
+    pub(super) fn resume(&mut self, len: u64) -> Result<(), Failure> {
+        let open = || -> std::io::Result<File> {
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).open(&self.path)?;
+            if file.metadata()?.len() < len {
+                return Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+            }
+            file.set_len(len)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        match open() {
+            Ok(file) => {
+                self.file = Some(BufWriter::new(file));
+                Ok(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Failure::new(
+                FailureKind::General,
+                "the quarantine file of the run that is resumed cannot be written",
+            )
+            .with("file", self.path.display())
+            .because(error)
+            .hint("`--quarantine FILE` names another file")),
+        }
     }
 
     /// Adds a row.

@@ -1,8 +1,8 @@
 //! Keeps edges until the vertices are through: in memory up to a budget, then in a private file.
 //!
 //! The file has no name once it is open, so it is gone however the process ends, unless the
-//! caller asks to keep it. A record is: index of the collection (2 bytes), flags (1), hashes of
-//! both ends (16), length (4), JSON.
+//! caller asks to keep it. A record is: index of the collection (2 bytes), index of the scope (2),
+//! flags (1), hashes of both ends (16), length (4), JSON.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, FailureKind};
 
-const HEAD: usize = 23;
+const HEAD: usize = 25;
 
 /// Where spilled edges go.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,7 @@ pub(super) struct SpillOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SpilledEdge {
     pub(super) collection: u16,
+    pub(super) scope: u16,
     pub(super) has: [bool; 4],
     pub(super) from: u64,
     pub(super) to: u64,
@@ -55,7 +56,7 @@ impl Spill {
     /// Adds an edge.
     pub(super) fn push(
         &mut self,
-        collection: u16,
+        (collection, scope): (u16, u16),
         has: [bool; 4],
         (from, to): (u64, u64),
         json: &[u8],
@@ -67,6 +68,7 @@ impl Spill {
             .enumerate()
             .fold(0_u8, |flags, (bit, has)| flags | (u8::from(*has) << bit));
         self.memory.extend_from_slice(&collection.to_le_bytes());
+        self.memory.extend_from_slice(&scope.to_le_bytes());
         self.memory.push(flags);
         self.memory.extend_from_slice(&from.to_le_bytes());
         self.memory.extend_from_slice(&to.to_le_bytes());
@@ -167,6 +169,7 @@ impl SpillReader {
 
 fn read_edge(from: &mut impl Read) -> std::io::Result<SpilledEdge> {
     let collection = u16::from_le_bytes(read(from)?);
+    let scope = u16::from_le_bytes(read(from)?);
     let [flags] = read(from)?;
     let (start, end) = (
         u64::from_le_bytes(read(from)?),
@@ -178,6 +181,7 @@ fn read_edge(from: &mut impl Read) -> std::io::Result<SpilledEdge> {
     let has = [0, 1, 2, 3].map(|bit| flags & (1 << bit) != 0);
     Ok(SpilledEdge {
         collection,
+        scope,
         has,
         from: start,
         to: end,
@@ -230,7 +234,7 @@ mod tests {
             let json = format!("{{\"n\":{n}}}");
             spill
                 .push(
-                    7,
+                    (7, 2),
                     [n % 2 == 0, false, true, false],
                     (n, n + 1),
                     json.as_bytes(),
@@ -253,7 +257,8 @@ mod tests {
             assert_eq!(edges.len(), 1000, "budget {budget}");
             for (n, edge) in (0_u64..).zip(&edges) {
                 assert_eq!(edge.json, format!("{{\"n\":{n}}}").into_bytes());
-                assert_eq!((edge.from, edge.to, edge.collection), (n, n + 1, 7));
+                assert_eq!((edge.from, edge.to), (n, n + 1));
+                assert_eq!((edge.collection, edge.scope), (7, 2));
                 assert_eq!(edge.has, [n % 2 == 0, false, true, false]);
             }
         }
@@ -291,7 +296,7 @@ mod tests {
             budget: 0,
         };
         let failure = Spill::new(options)
-            .push(0, [false; 4], (0, 0), b"{}")
+            .push((0, 0), [false; 4], (0, 0), b"{}")
             .unwrap_err();
         assert!(failure.to_string().contains("below"), "{failure}");
         assert_eq!(failure.kind(), FailureKind::General);

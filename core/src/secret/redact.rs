@@ -76,6 +76,29 @@ impl Redactor {
         }
     }
 
+    /// Takes the secrets out of every text in a document.
+    pub fn redact_json(&self, value: &mut serde_json::Value) {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(redacted) = self.redact(text) {
+                    *text = redacted;
+                }
+            }
+            Value::Array(values) => {
+                for value in values {
+                    self.redact_json(value);
+                }
+            }
+            Value::Object(map) => {
+                for value in map.values_mut() {
+                    self.redact_json(value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
     /// Gives `text` without the secrets; borrowed when there are none in it.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {

@@ -9,6 +9,7 @@
 //! | 1 | a name: its index (2), text. Edges use the index; it comes before its first use. |
 //! | 2 | an edge: index of the collection (2), flags (1), hashes of both ends (16), JSON |
 //! | 3 | a vertex that was rejected, or no longer is: hash of its identity (8), 1 or 0 |
+//! | 4 | the scope of the edges that follow: index of its name (2) |
 //!
 //! Numbers are little-endian. The checksum is seeded with the run and the place in the file, so
 //! that neither a block of an earlier file nor one that a disk put elsewhere passes.
@@ -44,6 +45,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(20);
 const NAME: u8 = 1;
 const EDGE: u8 = 2;
 const VERTEX: u8 = 3;
+const SCOPE: u8 = 4;
 
 /// What the log holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,12 @@ pub enum Entry<'a> {
         to: u64,
         /// The row.
         json: &'a [u8],
+    },
+    /// The edges that follow were read from this scope; those before the first one from no scope
+    /// that the service knows.
+    Scope {
+        /// Its name.
+        name: &'a str,
     },
     /// A vertex was rejected, so its edges are to be withheld; or came again and is good now.
     Vertex {
@@ -178,6 +186,7 @@ impl EdgeLog {
         &mut self,
         entries: impl IntoIterator<Item = Entry<'a>>,
     ) -> Result<u64, EdgeLogError> {
+        self.write_out()?;
         let known = self.names.len();
         let result = self.write(entries);
         self.buffer.clear();
@@ -194,32 +203,68 @@ impl EdgeLog {
     ) -> Result<u64, EdgeLogError> {
         let mut len = self.len;
         for entry in entries {
-            match entry {
-                Entry::Edge {
-                    collection,
-                    has,
-                    from,
-                    to,
-                    json,
-                } => {
-                    let index = self.index(collection, len)?;
-                    let flags = has
-                        .iter()
-                        .enumerate()
-                        .fold(0_u8, |flags, (bit, has)| flags | (u8::from(*has) << bit));
-                    let [low, high] = index.to_le_bytes();
-                    let (from, to) = (from.to_le_bytes(), to.to_le_bytes());
-                    self.put(len, &[&[EDGE, low, high, flags], &from, &to, json])?;
-                }
-                Entry::Vertex { id, rejected } => {
-                    self.put(len, &[&[VERTEX], &id.to_le_bytes(), &[u8::from(rejected)]])?;
-                }
-            }
+            self.encode(entry, len)?;
             if self.buffer.len() >= GATHER {
                 len = self.flush(len)?;
             }
         }
         self.flush(len)
+    }
+
+    /// Adds an entry, which may stay in memory until [`EdgeLog::write_out`].
+    ///
+    /// When it fails, the log must not be checkpointed any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`EdgeLog::append`].
+    pub fn add(&mut self, entry: Entry<'_>) -> Result<(), EdgeLogError> {
+        self.encode(entry, self.len)?;
+        if self.buffer.len() >= GATHER {
+            self.write_out()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what [`EdgeLog::add`] left in memory; returns the length of the file with it.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full.
+    pub fn write_out(&mut self) -> Result<u64, EdgeLogError> {
+        if !self.buffer.is_empty() {
+            self.len = self.flush(self.len)?;
+        }
+        Ok(self.len)
+    }
+
+    /// Puts an entry into the buffer, whose beginning is at `len` in the file.
+    fn encode(&mut self, entry: Entry<'_>, len: u64) -> Result<(), EdgeLogError> {
+        match entry {
+            Entry::Edge {
+                collection,
+                has,
+                from,
+                to,
+                json,
+            } => {
+                let index = self.index(collection, len)?;
+                let flags = has
+                    .iter()
+                    .enumerate()
+                    .fold(0_u8, |flags, (bit, has)| flags | (u8::from(*has) << bit));
+                let [low, high] = index.to_le_bytes();
+                let (from, to) = (from.to_le_bytes(), to.to_le_bytes());
+                self.put(len, &[&[EDGE, low, high, flags], &from, &to, json])
+            }
+            Entry::Scope { name } => {
+                let [low, high] = self.index(name, len)?.to_le_bytes();
+                self.put(len, &[&[SCOPE, low, high]])
+            }
+            Entry::Vertex { id, rejected } => {
+                self.put(len, &[&[VERTEX], &id.to_le_bytes(), &[u8::from(rejected)]])
+            }
+        }
     }
 
     /// Returns the index of a name, which is written when it is new.
@@ -231,7 +276,7 @@ impl EdgeLog {
             EdgeLogError::io(
                 "extended",
                 &self.path,
-                std::io::Error::other("there are more than 65 536 collections"),
+                std::io::Error::other("there are more than 65 536 collections and scopes"),
             )
         })?;
         self.put(flushed, &[&[NAME], &index.to_le_bytes(), name.as_bytes()])?;
@@ -292,7 +337,7 @@ impl EdgeLog {
             .map_err(|error| EdgeLogError::io("synced", &self.path, error))
     }
 
-    /// Returns the length of the file with everything that was added.
+    /// Returns the length of the file with everything that was added and written out.
     #[must_use]
     #[expect(
         clippy::len_without_is_empty,
@@ -308,7 +353,7 @@ impl EdgeLog {
         &self.path
     }
 
-    /// Reads everything that was added so far, first come first.
+    /// Reads everything that was added and written out so far, first come first.
     ///
     /// # Errors
     ///

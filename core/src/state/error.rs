@@ -1,7 +1,7 @@
 //! What can go wrong with the run state, typed so that the engine can decide, and as a
 //! [`Failure`] for people.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -68,6 +68,12 @@ pub enum StateError {
     RunNotOpen {
         /// The run.
         run: RunId,
+    },
+    /// There is no unfinished run to go on with.
+    #[error("there is no unfinished import to go on with: {reason}")]
+    NothingToRetry {
+        /// Why not, as a clause.
+        reason: String,
     },
     /// The edge log cannot be used.
     #[error("the edges that wait on disk cannot be used")]
@@ -161,14 +167,6 @@ impl StateError {
     pub const fn is_zombie(&self) -> bool {
         matches!(self, Self::Zombie { .. })
     }
-
-    pub(super) fn unusable(path: &Path, problem: Problem) -> Self {
-        Self::Unusable {
-            path: path.to_owned(),
-            problem,
-            source: None,
-        }
-    }
 }
 
 const fn if_full(full: bool) -> &'static str {
@@ -214,6 +212,8 @@ impl From<StateError> for Failure {
             StateError::Zombie { .. } => Self::new(FailureKind::General, message)
                 .hint("this run was stopped before it could disturb the one that took over")
                 .hint("if nothing else ran, this process stood still for longer than its lease"),
+            StateError::NothingToRetry { .. } => Self::new(FailureKind::InvalidParameter, message)
+                .hint("run without `--retry-failed`; that import reads everything"),
             StateError::EdgeLog(error) => error.into(),
             StateError::Refused { .. }
             | StateError::EdgeLogShrank { .. }

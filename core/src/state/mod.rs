@@ -87,10 +87,13 @@ pub use error::{HeldBy, Problem, StateError};
 pub use keeper::Keeper;
 pub use lease::{Holder, Lease};
 pub use model::{
-    Advance, Begun, Ending, Fingerprint, PastRun, Position, Run, RunId, ScopeState, Start, To,
+    Advance, Begun, Checkpoint, Ending, Fingerprint, PastRun, Position, Run, RunId, ScopeState,
+    Start, To,
 };
 pub use open::open_run;
 pub use sqlite::SqliteStore;
+#[cfg(feature = "tasks")]
+pub(crate) use sqlite::file;
 
 /// Gives out leases.
 #[async_trait]
@@ -142,6 +145,10 @@ pub trait StateStore: Leases {
     ///
     /// An unfinished run that cannot be resumed is closed, and its edge log goes; the answer
     /// says why ([`Begun::StartedAnew`]).
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::NothingToRetry`] when there is no run to resume and the start asks for one.
     async fn begin(
         &self,
         lease: &Lease,
@@ -164,7 +171,40 @@ pub trait StateStore: Leases {
         run: RunId,
         advances: &[Advance],
         edge_log_len: u64,
+    ) -> Result<(), StateError> {
+        let checkpoint = Checkpoint {
+            advances,
+            edge_log_len,
+            progress: None,
+        };
+        self.checkpoint(lease, run, &checkpoint).await
+    }
+
+    /// [Advances](StateStore::advance) scopes, and notes what else the run wants to know.
+    ///
+    /// # Errors
+    ///
+    /// As [`StateStore::advance`].
+    async fn checkpoint(
+        &self,
+        lease: &Lease,
+        run: RunId,
+        checkpoint: &Checkpoint<'_>,
     ) -> Result<(), StateError>;
+
+    /// Records the session at the CAR service that the run's pages are sent in, before the first
+    /// of them is.
+    async fn open_session(
+        &self,
+        lease: &Lease,
+        run: RunId,
+        session: Option<&str>,
+    ) -> Result<(), StateError>;
+
+    /// Records that the run's session is about to be closed. From then on the run is not
+    /// resumed, unless it ends with scopes that were not settled: nobody could tell whether the
+    /// session that it finds is its own.
+    async fn seal(&self, lease: &Lease, run: RunId) -> Result<(), StateError>;
 
     /// Records that a scope failed, with the chain of errors, outermost first. It stays where it
     /// stands; the next advance clears the errors.

@@ -1,5 +1,6 @@
 //! What is remembered of a run: its fingerprint, its scopes and where each one stands.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -92,6 +93,11 @@ pub struct Start {
     /// Age above which an unfinished run is not resumed: a source forgets its cursors, and what
     /// was read long ago is no longer so.
     pub resume_within: Duration,
+    /// The session that is open at the CAR service: a run goes on in its own session only.
+    pub session: Option<String>,
+    /// Whether to go on with an unfinished run or fail: a run whose scopes were read as far as
+    /// they could be is resumed in no other way.
+    pub retry: bool,
 }
 
 impl Start {
@@ -107,6 +113,8 @@ impl Start {
             report_key: now.to_string(),
             present_state,
             resume_within: Self::RESUME_WITHIN,
+            session: None,
+            retry: false,
         }
     }
 }
@@ -128,6 +136,12 @@ pub struct Run {
     pub scopes: Vec<ScopeState>,
     /// Bytes of the edge log that belong to checkpointed pages; 0 when there is none.
     pub edge_log_len: u64,
+    /// Where the edges begin in the log that are not settled yet.
+    pub edges_from: u64,
+    /// The session at the CAR service that its pages were sent in; `None` before it was opened.
+    pub session: Option<String>,
+    /// What the run noted with its last checkpoint.
+    pub progress: Option<String>,
 }
 
 impl Run {
@@ -169,6 +183,8 @@ pub struct ScopeState {
     pub rows: u64,
     /// Whether it was read to its end.
     pub complete: bool,
+    /// Whether what is gone from it was retired by an earlier session of the run.
+    pub settled: bool,
     /// What failed, outermost first; empty when nothing did since its last page.
     pub error: Vec<String>,
 }
@@ -230,6 +246,17 @@ pub struct Advance {
     pub rows: u64,
 }
 
+/// What a checkpoint says.
+#[derive(Debug, Clone, Copy)]
+pub struct Checkpoint<'a> {
+    /// Pages that are read and acknowledged, with their edges in the edge log.
+    pub advances: &'a [Advance],
+    /// Length of the edge log with the edges of these pages, 0 when there is no edge log.
+    pub edge_log_len: u64,
+    /// Whatever else the run wants to know when it is resumed; `None` leaves the last one.
+    pub progress: Option<&'a str>,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub struct Ending {
@@ -242,6 +269,10 @@ pub struct Ending {
     pub resumable: bool,
     /// The run report, as JSON, for those who ask later.
     pub report: Option<String>,
+    /// The scopes that were settled, when the session is closed though not all scopes were. The
+    /// others begin from their start when the run is resumed: the next session has to see them
+    /// whole.
+    pub settled: Option<BTreeSet<String>>,
 }
 
 impl Ending {
@@ -253,6 +284,7 @@ impl Ending {
             error: Vec::new(),
             resumable: false,
             report: None,
+            settled: None,
         }
     }
 
@@ -264,6 +296,7 @@ impl Ending {
             error,
             resumable: true,
             report: None,
+            settled: None,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! however it ends, and works across containers that share the folder. It counts only between
 //! processes under the same kernel, since a shared folder may keep locks to each machine.
 
+pub(crate) mod file;
 mod history;
 mod lease;
 mod runs;
@@ -15,31 +16,30 @@ mod scopes;
 mod text;
 
 use std::ffi::OsString;
-use std::fs::{OpenOptions, Permissions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Sqlite, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
-use tokio::time::{Instant, sleep};
 
 use super::clock::{Clock, Moment, SystemClock};
-use super::error::{Problem, StateError};
+use super::error::StateError;
 use super::lease::{Holder, Lease};
-use super::model::{Advance, Ending, Fingerprint, PastRun, Run, RunId, ScopeState, Start};
+use super::model::{Checkpoint, Ending, Fingerprint, PastRun, Run, RunId, ScopeState, Start};
 use super::{Leases, StateStore};
+use file::{Layout, primary_code};
 
-/// Layout of the file, kept in `PRAGMA user_version`.
-const LAYOUT: i64 = 1;
-/// `PRAGMA application_id`, so that a database of something else is recognised: "CARS".
-const APPLICATION: i64 = 0x4341_5253;
-/// How long a statement waits for another process's write.
-const BUSY: Duration = Duration::from_secs(10);
-
-const TABLES: &str = include_str!("sqlite/layout.sql");
+/// Layout of the file.
+const LAYOUT: Layout = Layout {
+    version: 2,
+    // "CARS".
+    application: 0x4341_5253,
+    tables: include_str!("sqlite/layout.sql"),
+    steps: &[include_str!("sqlite/layout-2.sql")],
+};
 
 /// The run state in a file.
 #[derive(Debug)]
@@ -66,18 +66,14 @@ impl SqliteStore {
     ///
     /// As [`SqliteStore::open`].
     pub async fn open_with(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
-        make_private(path)?;
-        let deadline = Instant::now() + BUSY;
-        let connection = loop {
-            match connect(path).await {
-                // Changing to the write-ahead log does not wait for others by itself.
-                Err(StateError::Unusable {
-                    problem: Problem::Locked,
-                    ..
-                }) if Instant::now() < deadline => sleep(Duration::from_millis(20)).await,
-                connection => break connection?,
-            }
-        };
+        let connection =
+            file::open(path, &LAYOUT)
+                .await
+                .map_err(|unusable| StateError::Unusable {
+                    path: path.to_owned(),
+                    problem: unusable.problem,
+                    source: unusable.source,
+                })?;
         Ok(Self {
             path: path.to_owned(),
             clock,
@@ -139,19 +135,18 @@ impl StateStore for SqliteStore {
         self.begin_run(lease, fingerprint, start).await
     }
 
-    async fn advance(
+    async fn checkpoint(
         &self,
         lease: &Lease,
         run: RunId,
-        advances: &[Advance],
-        edge_log_len: u64,
+        checkpoint: &Checkpoint<'_>,
     ) -> Result<(), StateError> {
         let doing = "written";
         let mut connection = self.connection().await?;
         let mut transaction = begin(&mut connection, doing).await?;
         lease::hold(&mut transaction, lease, &self.now()).await?;
-        runs::edge_log(&mut transaction, lease.source(), run, edge_log_len).await?;
-        for advance in advances {
+        runs::note(&mut transaction, lease.source(), run, checkpoint).await?;
+        for advance in checkpoint.advances {
             scopes::advance(&mut transaction, run, advance).await?;
         }
         transaction.commit().await.map_err(storage(doing))
@@ -170,6 +165,40 @@ impl StateStore for SqliteStore {
         lease::hold(&mut transaction, lease, &self.now()).await?;
         runs::check_open(&mut transaction, lease.source(), run).await?;
         scopes::fail_scope(&mut transaction, run, scope, error).await?;
+        transaction.commit().await.map_err(storage(doing))
+    }
+
+    async fn open_session(
+        &self,
+        lease: &Lease,
+        run: RunId,
+        session: Option<&str>,
+    ) -> Result<(), StateError> {
+        let doing = "written";
+        let mut connection = self.connection().await?;
+        let mut transaction = begin(&mut connection, doing).await?;
+        lease::hold(&mut transaction, lease, &self.now()).await?;
+        runs::check_open(&mut transaction, lease.source(), run).await?;
+        sqlx::query("UPDATE run SET session = ?, swept = 0, sealed = 0 WHERE id = ?")
+            .bind(session)
+            .bind(run.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage(doing))?;
+        transaction.commit().await.map_err(storage(doing))
+    }
+
+    async fn seal(&self, lease: &Lease, run: RunId) -> Result<(), StateError> {
+        let doing = "written";
+        let mut connection = self.connection().await?;
+        let mut transaction = begin(&mut connection, doing).await?;
+        lease::hold(&mut transaction, lease, &self.now()).await?;
+        runs::check_open(&mut transaction, lease.source(), run).await?;
+        sqlx::query("UPDATE run SET sealed = 1 WHERE id = ?")
+            .bind(run.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage(doing))?;
         transaction.commit().await.map_err(storage(doing))
     }
 
@@ -210,114 +239,6 @@ impl SqliteStore {
     }
 }
 
-/// Makes the file if there is none, and takes the rights of others away if there is one.
-///
-/// An existing file is not opened: closing it would take the locks from a database that this
-/// process has open already.
-fn make_private(path: &Path) -> Result<(), StateError> {
-    let unwritable = |error: std::io::Error| StateError::Unusable {
-        path: path.to_owned(),
-        problem: match error.kind() {
-            std::io::ErrorKind::StorageFull => Problem::Full,
-            _ => Problem::Unwritable,
-        },
-        source: Some(Box::new(error)),
-    };
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(unwritable(error)),
-    }
-    let metadata = std::fs::metadata(path).map_err(unwritable)?;
-    if !metadata.is_file() {
-        return Err(StateError::unusable(path, Problem::NotADatabase));
-    }
-    #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
-        let private: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, private).map_err(unwritable)?;
-    }
-    Ok(())
-}
-
-/// Connects, and brings the tables to the present layout.
-async fn connect(path: &Path) -> Result<SqliteConnection, StateError> {
-    let unusable = |error: sqlx::Error| StateError::Unusable {
-        path: path.to_owned(),
-        problem: match primary_code(&error) {
-            Some(11 | 26) => Problem::NotADatabase,
-            Some(3 | 8 | 14 | 23) => Problem::Unwritable,
-            Some(13) => Problem::Full,
-            Some(5 | 6) => Problem::Locked,
-            _ => Problem::Other,
-        },
-        source: Some(Box::new(error)),
-    };
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY)
-        .disable_statement_logging()
-        .connect()
-        .await
-        .map_err(unusable)?;
-    // Before anything is written: a file of something else stays as it is.
-    if layout(&mut connection, path, unusable).await? != LAYOUT {
-        migrate(&mut connection, path, unusable).await?;
-    }
-    sqlx::query("PRAGMA journal_mode = WAL")
-        .execute(&mut connection)
-        .await
-        .map_err(unusable)?;
-    Ok(connection)
-}
-
-/// Returns the file's layout, 0 for an empty file.
-async fn layout(
-    connection: &mut SqliteConnection,
-    path: &Path,
-    unusable: impl Fn(sqlx::Error) -> StateError,
-) -> Result<i64, StateError> {
-    let (application, version, tables): (i64, i64, i64) = sqlx::query_as(
-        "SELECT (SELECT application_id FROM pragma_application_id), \
-                (SELECT user_version FROM pragma_user_version), \
-                (SELECT count(*) FROM sqlite_schema)",
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(unusable)?;
-    match (application, version) {
-        (APPLICATION, 1..=LAYOUT) => Ok(version),
-        (APPLICATION, found) => Err(StateError::unusable(path, Problem::Newer { found })),
-        (0, 0) if tables == 0 => Ok(0),
-        _ => Err(StateError::unusable(path, Problem::Foreign)),
-    }
-}
-
-async fn migrate(
-    connection: &mut SqliteConnection,
-    path: &Path,
-    unusable: impl Fn(sqlx::Error) -> StateError + Copy,
-) -> Result<(), StateError> {
-    let mut transaction = connection
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(unusable)?;
-    // Another process may have been quicker.
-    if layout(&mut transaction, path, unusable).await? == 0 {
-        sqlx::raw_sql(TABLES)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unusable)?;
-    }
-    transaction.commit().await.map_err(unusable)
-}
-
 /// Begins to write: from here on no other process does.
 async fn begin<'a>(
     connection: &'a mut SqliteConnection,
@@ -336,12 +257,6 @@ fn storage(doing: &'static str) -> impl Fn(sqlx::Error) -> StateError + Copy {
         full: primary_code(&error) == Some(13),
         source: Box::new(error),
     }
-}
-
-/// Returns SQLite's primary result code.
-fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
 }
 
 /// Numbers are signed in SQLite; ours do not come near the limit.

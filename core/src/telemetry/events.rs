@@ -136,6 +136,13 @@ pub(crate) fn tell_trouble(event: &Event) {
                 "waiting before the next attempt"
             );
         }
+        Event::Throttled { wait } => {
+            tracing::warn!(
+                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                "the data source's rate limit holds requests back for {} s",
+                wait.as_secs().max(1)
+            );
+        }
         Event::Decided { .. }
         | Event::Phase(_)
         | Event::Scopes(_)

@@ -396,7 +396,7 @@ async fn addresses_on_the_wire_carry_odd_ids_as_they_should() {
         }
         // Whatever the answer: the address is what counts.
         drop::<Result<_, Failure>>(client.extension(odd).await);
-        drop::<Result<_, Failure>>(client.open_session(odd).await);
+        drop::<Result<_, Failure>>(client.open_session(odd, false).await);
         drop::<Result<_, Failure>>(client.close_session(odd).await);
         drop::<Result<_, Failure>>(client.unfinished_imports(&ids).await);
     })

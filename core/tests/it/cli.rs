@@ -2,6 +2,7 @@
 
 mod import;
 mod offline;
+mod plan;
 mod shown;
 
 use std::path::PathBuf;

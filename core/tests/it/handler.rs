@@ -23,6 +23,7 @@ fn options(folder: &Path) -> Options {
         keep_spill: false,
         quarantine: folder.join("quarantine.jsonl"),
         deltas: true,
+        scopes: false,
     }
 }
 

@@ -6,6 +6,7 @@ mod model;
 mod process;
 mod runs;
 mod sample;
+mod sessions;
 mod unusable;
 
 use std::path::{Path, PathBuf};

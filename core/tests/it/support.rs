@@ -2,6 +2,7 @@
 //! can be told to misbehave, and a run with short waits.
 
 mod car_mock;
+mod other;
 mod recorder;
 mod script;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use car_core::car::{CarClient, Options as CarOptions};
 use car_core::config::CarCredentials;
 use car_core::connector::Connector;
-use car_core::engine::{self, Options, Run};
+use car_core::engine::{self, Options, PlanOptions, Planned, Run};
 use car_core::layer::Backoff;
 use car_core::progress::Silent;
 use car_schema::vertices::Asset;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use car_mock::{Answer, CarMock, Order};
+pub(crate) use other::{Other, say};
 pub(crate) use recorder::Recorder;
 pub(crate) use script::{Script, assets, extension, records};
 
@@ -83,6 +85,42 @@ impl Setup {
             self.cancel.clone(),
         )
         .unwrap()
+    }
+
+    /// Where a plan is kept.
+    pub(crate) fn plan_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("plan.jsonl")
+    }
+
+    /// Plans, and keeps the plan if the service can compare.
+    pub(crate) async fn plan<C: Connector>(&self, connector: C, keep: bool) -> Planned {
+        let plan_options = PlanOptions {
+            out: keep.then(|| self.plan_file()),
+            samples: 3,
+            ..PlanOptions::default()
+        };
+        engine::plan(
+            Arc::new(connector),
+            self.options.clone(),
+            plan_options,
+            self.client(),
+            Arc::clone(&self.recorder) as _,
+            self.cancel.clone(),
+        )
+        .await
+    }
+
+    /// Imports the plan that was kept.
+    pub(crate) async fn apply<C: Connector>(&self) -> Run {
+        engine::apply(
+            &C::about(),
+            &self.plan_file(),
+            self.options.clone(),
+            self.client(),
+            Arc::clone(&self.recorder) as _,
+            self.cancel.clone(),
+        )
+        .await
     }
 
     pub(crate) async fn run<C: Connector>(&self, connector: C) -> Run {

@@ -67,6 +67,22 @@ impl Parameters {
             .map(|parameter| (parameter.name.as_str(), parameter.value.as_str()))
     }
 
+    /// Returns a count, `standard` unless given, from 1 to `most`.
+    pub(crate) fn number(&self, name: &str, standard: usize, most: usize) -> Result<usize> {
+        let Some(text) = self.get(name) else {
+            return Ok(standard);
+        };
+        text.parse()
+            .ok()
+            .filter(|number| (1..=most).contains(number))
+            .ok_or_else(|| {
+                Error::bad_request(
+                    "invalid_parameter",
+                    format!("`{name}` must be a whole number from 1 to {most}"),
+                )
+            })
+    }
+
     /// Returns the values of a list with commas, `ids=a,b`.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         self.iter()

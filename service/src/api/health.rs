@@ -12,10 +12,10 @@ use super::App;
 
 /// What this service can do beyond the old protocol.
 const FEATURES: Features = Features {
-    scopes: false,
-    content_hashes: false,
-    compare: false,
-    run_reports: false,
+    scopes: true,
+    content_hashes: true,
+    compare: true,
+    run_reports: true,
     edge_deletion: true,
     sweep_preview: true,
     keep_rows: true,

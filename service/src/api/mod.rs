@@ -1,5 +1,6 @@
 //! The calls of the protocol, below `/api/car/v2` and `/api/car/v3`.
 
+mod compare;
 mod databases;
 mod extract;
 mod health;
@@ -8,6 +9,7 @@ mod jobs;
 mod openapi;
 mod query;
 mod retention;
+mod runs;
 mod schema;
 mod sources;
 mod tenant;
@@ -69,7 +71,12 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/carSchema/{key}", get(schema::one).delete(schema::remove))
         .route("/importSchema", get(schema::import_schema))
         .route("/extensionSchema", get(schema::extension_schema))
-        .route("/query", post(query::post))
+        .route("/imports/unchanged", post(compare::unchanged))
+        .route("/imports/refused", get(imports::refused))
+        .route("/imports/compare", post(compare::compare))
+        .route("/source/{source}/rows", get(compare::rows))
+        .route("/source/{source}/runs", get(runs::list).post(runs::keep))
+        .route("/query", get(query::get).post(query::post))
         .route(
             "/DataRetentionPolicy",
             get(retention::show).post(retention::set),

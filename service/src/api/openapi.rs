@@ -1,5 +1,7 @@
 //! The calls as an OpenAPI document, made from one table so that none is forgotten.
 
+mod bodies;
+
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
@@ -24,6 +26,9 @@ enum Body {
     Extension,
     Query,
     Policy,
+    SessionPatch,
+    Unchanged,
+    Run,
 }
 
 const fn call(
@@ -160,9 +165,9 @@ const CALLS: &[Call] = &[
     call(
         "patch",
         "/v2/source/{source}/full-import-in-progress",
-        "Keeps rows from being retired by the session",
+        "Keeps rows from being retired by the session, and lists the scopes that are complete",
         &[],
-        Body::Object,
+        Body::SessionPatch,
         "200",
     ),
     call(
@@ -278,6 +283,62 @@ const CALLS: &[Call] = &[
         "200",
     ),
     call(
+        "get",
+        "/v3/query",
+        "Answers GraphQL that only reads",
+        &["query", "variables", "operationName"],
+        Body::None,
+        "200",
+    ),
+    call(
+        "post",
+        "/v3/imports/unchanged",
+        "Reports the rows that are as the sender believes, and tells which are not",
+        &[],
+        Body::Unchanged,
+        "200",
+    ),
+    call(
+        "post",
+        "/v3/imports/compare",
+        "Tells what an import would change, without importing it",
+        &[],
+        Body::Envelope,
+        "200",
+    ),
+    call(
+        "get",
+        "/v3/imports/refused",
+        "Lists imports that were refused, newest first",
+        &["limit"],
+        Body::None,
+        "200",
+    ),
+    call(
+        "get",
+        "/v3/source/{source}/rows",
+        "Lists the rows of a collection that the source has",
+        &["collection", "after", "limit"],
+        Body::None,
+        "200",
+    ),
+    call(
+        "get",
+        "/v3/source/{source}/runs",
+        "Lists the reports of the source's runs, newest first",
+        &["limit"],
+        Body::None,
+        "200",
+    ),
+    call(
+        "post",
+        "/v3/source/{source}/runs",
+        "Keeps the report of a run",
+        &[],
+        Body::Run,
+        "200",
+    ),
+    call(
         "post",
         "/v3/query",
         "Answers GraphQL",
@@ -354,48 +415,9 @@ pub(crate) async fn document(State(state): App) -> Json<Value> {
                 "basic": { "type": "http", "scheme": "basic" },
                 "token": { "type": "apiKey", "in": "header", "name": "Authorization", "description": "car-token TOKEN" },
             },
-            "schemas": {
-                "Error": {
-                    "type": "object",
-                    "required": ["code", "message"],
-                    "properties": {
-                        "code": { "type": "string" },
-                        "message": { "type": "string" },
-                        "details": { "type": "object" },
-                    },
-                },
-                "Envelope": envelope(car_schema::import_schema(&snapshot.model)),
-                "Extension": super::schema::extension_document(),
-                "Query": {
-                    "type": "object",
-                    "required": ["query"],
-                    "properties": {
-                        "query": { "type": "string" },
-                        "operationName": { "type": ["string", "null"] },
-                        "variables": { "type": ["object", "null"] },
-                    },
-                },
-                "Policy": {
-                    "type": "object",
-                    "required": ["policy_name", "policy_value"],
-                    "properties": {
-                        "policy_name": { "enum": ["Time", "DiskUsage"] },
-                        "policy_value": { "type": "integer", "minimum": 0 },
-                    },
-                },
-            },
+            "schemas": bodies::schemas(&snapshot.model),
         },
     }))
-}
-
-/// The schema of imports describes what may be there; an import also needs its two headers.
-fn envelope(mut schema: Value) -> Value {
-    if let Value::Object(schema) = &mut schema {
-        // It names the schema for its own clients, not a place to resolve references against.
-        schema.remove("$id");
-        schema.insert("required".into(), json!(["source", "report"]));
-    }
-    schema
 }
 
 fn operation(call: &Call) -> Value {
@@ -440,6 +462,9 @@ fn operation(call: &Call) -> Value {
         Body::Extension => json!({ "$ref": "#/components/schemas/Extension" }),
         Body::Query => json!({ "$ref": "#/components/schemas/Query" }),
         Body::Policy => json!({ "$ref": "#/components/schemas/Policy" }),
+        Body::SessionPatch => json!({ "$ref": "#/components/schemas/SessionPatch" }),
+        Body::Unchanged => json!({ "$ref": "#/components/schemas/Unchanged" }),
+        Body::Run => json!({ "$ref": "#/components/schemas/Run" }),
     };
     operation["requestBody"] = json!({
         "required": call.body != Body::Object || call.path != "/v2/databases",

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::App;
 use super::extract::{JsonBody, Parameters, Segments};
 use crate::error::{Error, Result};
+use crate::extra;
 use crate::state::Snapshot;
 use crate::store::ops::schema::ChangeExtension;
 
@@ -65,6 +66,7 @@ pub(crate) async fn store_extension(
             format!("key `{}` is not a UUID", extension.key),
         ));
     }
+    extra::check(&extension.schema)?;
     let _changing = state.changing.lock().await;
     let snapshot = state.refresh().await?;
     let known = snapshot
@@ -215,7 +217,6 @@ pub(crate) fn extension_document() -> serde_json::Value {
         "timestamp",
         "inet",
         "macaddr",
-        "bigserial",
         "float",
     ];
     let property = serde_json::json!({

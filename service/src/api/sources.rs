@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use car_schema::is_key;
-use car_schema::wire::{JobStarted, SessionPatch};
+use car_schema::wire::{JobStarted, SessionPatch, SweepPreview};
 use serde_json::{Map, Value};
 
 use super::App;
@@ -16,8 +16,11 @@ use crate::auth::Role;
 use crate::error::{Error, Result};
 use crate::state::AppState;
 use crate::store::ops::keep::Keep;
-use crate::store::ops::session::{CloseSession, OpenSession, SessionState, preview};
+use crate::store::ops::session::{CloseSession, OpenSession, preview};
 use crate::store::ops::source::{PatchSource, document};
+
+/// What the name of a source must be like.
+pub(super) const KEY_RULE: &str = "the name of a source has 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *";
 
 pub(crate) async fn show(
     State(state): App,
@@ -108,7 +111,7 @@ async fn change(state: &AppState, key: String, body: Map<String, Value>) -> Resu
 pub(crate) async fn session(
     State(state): App,
     Segments(source): Segments<String>,
-) -> Result<Json<SessionState>> {
+) -> Result<Json<SweepPreview>> {
     let snapshot = state.ready().await?;
     let mut conn = state.store.read().await?;
     preview(conn.as_mut(), &snapshot.layout, &source)
@@ -126,10 +129,7 @@ pub(crate) async fn open(
     role.check_source(&source)?;
     let snapshot = state.ready().await?;
     if !is_key(&source) {
-        return Err(Error::bad_request(
-            "invalid_source",
-            "the name of a source has 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *",
-        ));
+        return Err(Error::bad_request("invalid_source", KEY_RULE));
     }
     let resume = parameters.get("resume") == Some("true");
     as_job(&state, "open_session", |job| OpenSession {

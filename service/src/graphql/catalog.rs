@@ -111,6 +111,23 @@ impl Entry {
     pub(crate) fn relation(&self, name: &str) -> Option<&Relation> {
         self.relations.iter().find(|relation| relation.name == name)
     }
+
+    /// Returns the relations that can be aggregated, with the names of their aggregates.
+    pub(crate) fn aggregates(&self) -> impl Iterator<Item = (String, &Relation)> {
+        self.relations
+            .iter()
+            .filter(|relation| relation.link != Link::Tags)
+            .map(|relation| (format!("{}_aggregate", relation.name), relation))
+            // A field of the model keeps its name.
+            .filter(|(name, _)| self.attribute(name).is_none() && self.relation(name).is_none())
+    }
+
+    /// Returns the relation that a field is the aggregate of.
+    pub(crate) fn aggregated(&self, field: &str) -> Option<&Relation> {
+        self.aggregates()
+            .find(|(name, _)| name == field)
+            .map(|(_, relation)| relation)
+    }
 }
 
 /// What can be asked of all collections, by name.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use async_graphql::{Error, Value as Gql};
 use futures_util::future::BoxFuture;
 
-use super::catalog::{Attribute, Catalog, Entry, Link, Ty, USER};
+use super::aggregate::Aggregated;
+use super::catalog::{Catalog, Entry, Link, Relation, Ty, USER};
 use super::filter::Filter;
-use super::plan::{Child, ListArgs, Plan};
-use super::sql::{GqlResult, Sql, entry, expression};
+use super::plan::{Aggregation, Child, ListArgs, Plan};
+use super::sql::{GqlResult, Sql, entry};
+use super::statement::{self, HEAD, Owner};
+use super::totals::{self, Total};
 use crate::store::layout::Connecting;
 use crate::store::{Conn, Row, Value};
 
@@ -21,6 +24,7 @@ pub(crate) const MOST_ROWS: i64 = 100_000;
 pub(crate) struct Shape {
     values: HashMap<String, usize>,
     lists: HashMap<String, usize>,
+    aggregates: HashMap<String, usize>,
 }
 
 /// An entity in the answer.
@@ -29,6 +33,7 @@ pub(crate) struct Node {
     shape: Arc<Shape>,
     values: Vec<Gql>,
     lists: Vec<Vec<Arc<Node>>>,
+    aggregates: Vec<Arc<Aggregated>>,
     /// Number of the source, identity (or near end), other end, connecting id.
     keys: Keys,
 }
@@ -55,6 +60,12 @@ impl Node {
             .map(Vec::as_slice)
             .unwrap_or_default()
     }
+
+    /// Returns an aggregate by its name in the answer.
+    pub(crate) fn aggregated(&self, key: &str) -> Option<Arc<Aggregated>> {
+        let index = *self.shape.aggregates.get(key)?;
+        self.aggregates.get(index).cloned()
+    }
 }
 
 /// A query under way: its view of the data and how much it may still bring up.
@@ -65,14 +76,41 @@ pub(crate) struct Fetcher<'a> {
     pub(crate) budget: &'a mut i64,
 }
 
-impl Fetcher<'_> {
+impl<'a> Fetcher<'a> {
     /// Brings up the root list of a query with everything below it.
     pub(crate) async fn root(&mut self, plan: &Plan, args: &ListArgs) -> GqlResult<Vec<Arc<Node>>> {
         let mut sql = Sql::new(self.conn.dialect(), self.at);
+        let on = entry(self.catalog, &plan.collection)?;
+        let from = self.whole(&mut sql, on, args)?;
+        let text = statement::list(on, plan, args, Owner::Root, &from, *self.budget)?;
+        let rows = self.run(text, sql.args).await?;
+        let mut lists = self.nodes(on, plan, rows, 1).await?;
+        Ok(lists.pop().unwrap_or_default())
+    }
+
+    /// Computes totals over a collection.
+    pub(crate) async fn root_totals(
+        &mut self,
+        collection: &str,
+        totals: &[Total],
+        args: &ListArgs,
+    ) -> GqlResult<Gql> {
+        if totals.is_empty() {
+            return Ok(totals::values(totals, None));
+        }
+        let mut sql = Sql::new(self.conn.dialect(), self.at);
+        let on = entry(self.catalog, collection)?;
+        let from = self.whole(&mut sql, on, args)?;
+        let text = statement::aggregate(on, totals, args, Owner::Root, &from)?;
+        let rows = self.run(text, sql.args).await?;
+        Ok(totals::values(totals, rows.first()))
+    }
+
+    /// Writes where the rows of a collection come from, and which.
+    fn whole(&self, sql: &mut Sql, on: &Entry, args: &ListArgs) -> GqlResult<String> {
         let catalog = self.catalog;
-        let on = entry(catalog, &plan.collection)?;
         let mut condition = match &args.filter {
-            Some(filter) => Filter::new(catalog, &mut sql).condition(on, "e", filter)?,
+            Some(filter) => Filter::new(catalog, sql).condition(on, "e", filter)?,
             None => "true".to_owned(),
         };
         if let Some((from, to)) = &on.table.ends {
@@ -82,11 +120,7 @@ impl Fetcher<'_> {
                 condition.push_str(&exists);
             }
         }
-        let from = format!("{} e WHERE {condition}", sql.table(&on.table));
-        let text = statement(on, plan, args, "0", &from, *self.budget)?;
-        let rows = self.run(text, sql.args).await?;
-        let mut lists = self.nodes(on, plan, rows, 1).await?;
-        Ok(lists.pop().unwrap_or_default())
+        Ok(format!("{} e WHERE {condition}", sql.table(&on.table)))
     }
 
     async fn run(&mut self, text: String, args: Vec<Value>) -> GqlResult<Vec<Row>> {
@@ -131,6 +165,13 @@ impl Fetcher<'_> {
                     node.lists.push(list);
                 }
             }
+            for aggregation in &plan.aggregates {
+                let keys: Vec<Keys> = nodes.iter().map(|node| node.keys.clone()).collect();
+                let answers = self.aggregates(aggregation, &keys).await?;
+                for (node, answer) in nodes.iter_mut().zip(answers) {
+                    node.aggregates.push(answer);
+                }
+            }
             let mut groups: Vec<Vec<Arc<Node>>> = Vec::new();
             groups.resize_with(parents, Vec::new);
             for (node, owner) in nodes.into_iter().zip(owners) {
@@ -149,19 +190,80 @@ impl Fetcher<'_> {
         child: &Child,
         keys: &[Keys],
     ) -> GqlResult<Vec<Vec<Arc<Node>>>> {
-        let mut empty: Vec<Vec<Arc<Node>>> = Vec::new();
         if keys.is_empty() {
-            return Ok(empty);
+            return Ok(Vec::new());
         }
-        let mut sql = Sql::new(self.conn.dialect(), self.at);
-        let parents = sql.arg(parents(child, keys));
-        let parents = sql.dialect.parents(&parents);
         if child.relation.link == Link::Tags {
-            return self.tags(on, child, keys.len(), sql, &parents).await;
+            return self.tags(on, child, keys).await;
         }
+        self.related(&child.relation, &child.args, &child.plan, keys)
+            .await
+    }
+
+    /// Brings up the rows of a relation of all nodes of a level.
+    async fn related(
+        &mut self,
+        relation: &Relation,
+        args: &ListArgs,
+        plan: &Plan,
+        keys: &[Keys],
+    ) -> GqlResult<Vec<Vec<Arc<Node>>>> {
+        let mut sql = Sql::new(self.conn.dialect(), self.at);
+        let (target, from) = self.joined(&mut sql, relation, args, keys)?;
+        let text = statement::list(target, plan, args, Owner::Parent, &from, *self.budget)?;
+        let rows = self.run(text, sql.args).await?;
+        self.nodes(target, plan, rows, keys.len()).await
+    }
+
+    /// Computes one aggregate of all nodes of a level.
+    async fn aggregates(
+        &mut self,
+        aggregation: &Aggregation,
+        keys: &[Keys],
+    ) -> GqlResult<Vec<Arc<Aggregated>>> {
+        let Aggregation {
+            relation,
+            args,
+            totals,
+            nodes,
+            ..
+        } = aggregation;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut lists = match nodes {
+            Some(plan) => self.related(relation, args, plan, keys).await?,
+            None => Vec::new(),
+        };
+        lists.resize_with(keys.len(), Vec::new);
+        let mut sql = Sql::new(self.conn.dialect(), self.at);
+        let mut rows = Vec::new();
+        if !totals.is_empty() {
+            let (target, from) = self.joined(&mut sql, relation, args, keys)?;
+            let text = statement::aggregate(target, totals, args, Owner::Parent, &from)?;
+            rows = self.run(text, sql.args).await?;
+        }
+        let rows: HashMap<usize, &Row> = rows.iter().map(|row| (owner(row), row)).collect();
+        let answers = lists.into_iter().enumerate().map(|(ord, nodes)| {
+            let values = totals::values(totals, rows.get(&ord).copied());
+            Arc::new(Aggregated { values, nodes })
+        });
+        Ok(answers.collect())
+    }
+
+    /// Writes where the rows of a relation come from, for all parents `p` at once.
+    fn joined(
+        &self,
+        sql: &mut Sql,
+        relation: &Relation,
+        args: &ListArgs,
+        keys: &[Keys],
+    ) -> GqlResult<(&'a Entry, String)> {
+        let parents = sql.arg(parents(relation, keys));
+        let parents = sql.dialect.parents(&parents);
         let catalog = self.catalog;
-        let target = entry(catalog, &child.relation.target)?;
-        let joint = match &child.relation.link {
+        let target = entry(catalog, &relation.target)?;
+        let joint = match &relation.link {
             Link::Edges {
                 near,
                 far,
@@ -183,8 +285,8 @@ impl Fetcher<'_> {
                 "e.\"_id\" = p.id AND e.\"_source\" = p.src".to_owned()
             }
         };
-        let condition = match &child.args.filter {
-            Some(filter) => Filter::new(catalog, &mut sql).condition(target, "e", filter)?,
+        let condition = match &args.filter {
+            Some(filter) => Filter::new(catalog, sql).condition(target, "e", filter)?,
             None => "true".to_owned(),
         };
         // The order of the join is what makes it fast; `CROSS JOIN` keeps it.
@@ -192,27 +294,18 @@ impl Fetcher<'_> {
             "{parents} p CROSS JOIN {} e WHERE {joint} AND {condition}",
             sql.table(&target.table)
         );
-        let text = statement(
-            target,
-            &child.plan,
-            &child.args,
-            "p.ord",
-            &from,
-            *self.budget,
-        )?;
-        let rows = self.run(text, sql.args).await?;
-        empty = self.nodes(target, &child.plan, rows, keys.len()).await?;
-        Ok(empty)
+        Ok((target, from))
     }
 
     async fn tags(
         &mut self,
         on: &Entry,
         child: &Child,
-        count: usize,
-        mut sql: Sql,
-        parents: &str,
+        keys: &[Keys],
     ) -> GqlResult<Vec<Vec<Arc<Node>>>> {
+        let mut sql = Sql::new(self.conn.dialect(), self.at);
+        let parents = sql.arg(parents(&child.relation, keys));
+        let parents = sql.dialect.parents(&parents);
         let collection = sql.arg(on.table.name.as_str());
         let text = format!(
             "SELECT p.ord, t.name FROM {parents} p CROSS JOIN {} t \
@@ -223,16 +316,17 @@ impl Fetcher<'_> {
         let rows = self.run(text, sql.args).await?;
         let shape = Arc::new(Shape {
             values: HashMap::from([("name".to_owned(), 0)]),
-            lists: HashMap::new(),
+            ..Shape::default()
         });
         let mut groups: Vec<Vec<Arc<Node>>> = Vec::new();
-        groups.resize_with(count, Vec::new);
+        groups.resize_with(keys.len(), Vec::new);
         for row in rows {
             if let Some(group) = groups.get_mut(owner(&row)) {
                 group.push(Arc::new(Node {
                     shape: Arc::clone(&shape),
                     values: vec![Gql::from(row.str(1).unwrap_or_default())],
                     lists: Vec::new(),
+                    aggregates: Vec::new(),
                     keys: Keys::default(),
                 }));
             }
@@ -256,16 +350,16 @@ pub(crate) fn failed(error: &crate::Error) -> Error {
 }
 
 /// Writes the parents of a list as JSON: number, source, identity, connecting id.
-fn parents(child: &Child, keys: &[Keys]) -> Value {
+fn parents(relation: &Relation, keys: &[Keys]) -> Value {
     let list: Vec<serde_json::Value> = keys
         .iter()
         .enumerate()
         .map(|(ord, keys)| {
-            let id = match child.relation.link {
+            let id = match relation.link {
                 Link::End("_to") => keys.second.as_deref().unwrap_or_default(),
                 _ => keys.first.as_str(),
             };
-            let connecting = match child.relation.link {
+            let connecting = match relation.link {
                 Link::Instances => keys.second.as_deref(),
                 _ => None,
             };
@@ -273,131 +367,6 @@ fn parents(child: &Child, keys: &[Keys]) -> Value {
         })
         .collect();
     Value::Text(serde_json::Value::from(list).to_string())
-}
-
-/// Writes what an aggregate is over: everything that fits, or what `limit`, `offset` and
-/// `distinct_on` leave of it.
-pub(crate) fn restricted(
-    on: &Entry,
-    args: &ListArgs,
-    table: &str,
-    condition: &str,
-) -> GqlResult<String> {
-    let whole = format!("{table} e WHERE {condition}");
-    if args.limit.is_none() && args.offset == 0 && args.distinct_on.is_empty() {
-        return Ok(whole);
-    }
-    let order = order(on, args)?;
-    let mut parts = vec!["1".to_owned()];
-    for name in &args.distinct_on {
-        parts.push(expression("e", attribute(on, name)?));
-    }
-    let nth = if args.distinct_on.is_empty() {
-        "1".to_owned()
-    } else {
-        format!(
-            "row_number() OVER (PARTITION BY {} ORDER BY {order})",
-            parts.join(", ")
-        )
-    };
-    let most = args.limit.unwrap_or(i64::MAX);
-    Ok(format!(
-        "(SELECT f.* FROM (SELECT e.*, {nth} AS nth, row_number() OVER (ORDER BY {order}) AS overall \
-         FROM {whole}) f WHERE f.nth = 1 ORDER BY f.overall LIMIT {most} OFFSET {}) e",
-        args.offset
-    ))
-}
-
-/// Columns that every row begins with: parent, source, identity, other end or connecting id.
-const HEAD: usize = 4;
-
-/// Writes the statement of a list: `from` holds tables and conditions, `owner` the parent.
-fn statement(
-    on: &Entry,
-    plan: &Plan,
-    args: &ListArgs,
-    owner: &str,
-    from: &str,
-    budget: i64,
-) -> GqlResult<String> {
-    let keys = if on.table.is_edge() {
-        "e.\"_from\", e.\"_to\""
-    } else {
-        "e.\"_id\", e.\"_cid\""
-    };
-    let mut columns = format!("{owner} AS ord, e.\"_source\", {keys}");
-    for (index, attribute) in plan.attributes.iter().enumerate() {
-        columns.push_str(&format!(", {} AS c{index}", expression("e", attribute)));
-    }
-    let order = order(on, args)?;
-    let most = budget.saturating_add(1);
-    let nested = owner != "0";
-    let paged = args.limit.is_some() || args.offset > 0;
-    if args.distinct_on.is_empty() && !(nested && paged) {
-        let limit = args.limit.unwrap_or(most).min(most);
-        let prefix = if nested { "p.ord, " } else { "" };
-        return Ok(format!(
-            "SELECT {columns} FROM {from} ORDER BY {prefix}{order} LIMIT {limit} OFFSET {}",
-            args.offset
-        ));
-    }
-    let mut inner = format!(
-        "SELECT {columns}, row_number() OVER (PARTITION BY {} ORDER BY {order}) AS place FROM {from}",
-        if nested { "p.ord" } else { "1" }
-    );
-    let mut condition = String::from("true");
-    if !args.distinct_on.is_empty() {
-        let mut parts = vec![if nested { "p.ord" } else { "1" }.to_owned()];
-        for name in &args.distinct_on {
-            parts.push(expression("e", attribute(on, name)?));
-        }
-        // The first of each, then their places among what is left.
-        inner = format!(
-            "SELECT {columns}, row_number() OVER (PARTITION BY {} ORDER BY {order}) AS nth, \
-             row_number() OVER (ORDER BY {order}) AS overall FROM {from}",
-            parts.join(", ")
-        );
-        inner = format!(
-            "SELECT f.*, row_number() OVER (PARTITION BY f.ord ORDER BY f.overall) AS place \
-             FROM ({inner}) f WHERE f.nth = 1"
-        );
-    }
-    condition.push_str(&format!(" AND g.place > {}", args.offset));
-    if let Some(limit) = args.limit {
-        condition.push_str(&format!(
-            " AND g.place <= {}",
-            args.offset.saturating_add(limit)
-        ));
-    }
-    Ok(format!(
-        "SELECT g.* FROM ({inner}) g WHERE {condition} ORDER BY g.ord, g.place LIMIT {most}"
-    ))
-}
-
-fn attribute<'e>(on: &'e Entry, name: &str) -> GqlResult<&'e Attribute> {
-    on.attribute(name)
-        .filter(|attribute| attribute.ty.comparable())
-        .ok_or_else(|| Error::new(format!("`{}` cannot be sorted by `{name}`", on.table.name)))
-}
-
-/// Writes the order of a list; the number of the row decides where nothing else does.
-fn order(on: &Entry, args: &ListArgs) -> GqlResult<String> {
-    let mut parts = Vec::new();
-    for (name, direction) in &args.order_by {
-        let attribute = attribute(on, name)?;
-        let way = if direction.descending { "DESC" } else { "ASC" };
-        let nulls = if direction.nulls_first {
-            "FIRST"
-        } else {
-            "LAST"
-        };
-        parts.push(format!(
-            "{} {way} NULLS {nulls}",
-            expression("e", attribute)
-        ));
-    }
-    parts.push("e.\"_pk\"".to_owned());
-    Ok(parts.join(", "))
 }
 
 fn shape(plan: &Plan) -> Shape {
@@ -413,6 +382,12 @@ fn shape(plan: &Plan) -> Shape {
             .iter()
             .enumerate()
             .map(|(index, child)| (child.key.clone(), index))
+            .collect(),
+        aggregates: plan
+            .aggregates
+            .iter()
+            .enumerate()
+            .map(|(index, aggregation)| (aggregation.key.clone(), index))
             .collect(),
     }
 }
@@ -434,6 +409,7 @@ fn node(shape: &Arc<Shape>, plan: &Plan, row: &Row) -> Node {
         shape: Arc::clone(shape),
         values,
         lists: Vec::with_capacity(plan.children.len()),
+        aggregates: Vec::with_capacity(plan.aggregates.len()),
         keys: Keys {
             source: row.int(1).unwrap_or_default(),
             first: row.str(2).unwrap_or_default().to_owned(),

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod catalog;
+mod explain;
 mod fetch;
 mod filter;
 mod mutation;
@@ -12,13 +13,17 @@ mod plan;
 mod resolve;
 mod schema;
 mod sql;
+mod statement;
+mod totals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_graphql::ServerError;
 use async_graphql::dynamic::Schema;
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use axum::http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
@@ -32,7 +37,13 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// The schema of a model, made when the first query asks for it.
 #[derive(Default)]
-pub(crate) struct Engine(std::sync::OnceLock<Result<Schema, String>>);
+pub(crate) struct Engine(std::sync::OnceLock<Result<Made, String>>);
+
+/// A schema and what it was made from.
+struct Made {
+    schema: Schema,
+    catalog: Arc<Catalog>,
+}
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -41,14 +52,24 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    fn schema(&self, layout: &Layout) -> Result<&Schema> {
+    fn made(&self, layout: &Layout) -> Result<&Made> {
         let made = self.0.get_or_init(|| {
             let catalog = Arc::new(Catalog::new(layout));
-            schema::build(&catalog).map_err(|error| error.to_string())
+            let schema = schema::build(&catalog).map_err(|error| error.to_string())?;
+            Ok(Made { schema, catalog })
         });
         made.as_ref()
             .map_err(|error| Error::internal("make the query schema", error.clone()))
     }
+}
+
+/// The answer to a query: `data`, `errors` or both, with the fields in the order of the query.
+#[derive(Debug, Serialize)]
+pub(crate) struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<async_graphql::Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ServerError>,
 }
 
 /// Reads the header that asks for an earlier time: ISO 8601 in UTC.
@@ -77,11 +98,8 @@ fn with_defaults(mut request: async_graphql::Request) -> async_graphql::Request 
     let Ok(document) = request.parsed_query() else {
         return request;
     };
-    let defaults: Vec<_> = document
-        .operations
-        .iter()
-        .filter(|(known, _)| name.is_none() || known.map(|known| known.as_str()) == name.as_deref())
-        .flat_map(|(_, operation)| &operation.node.variable_definitions)
+    let defaults: Vec<_> = operations(document, name.as_deref())
+        .flat_map(|operation| &operation.variable_definitions)
         .filter_map(|definition| {
             let value = definition.node.default_value()?.clone();
             Some((definition.node.name.node.clone(), value))
@@ -93,18 +111,39 @@ fn with_defaults(mut request: async_graphql::Request) -> async_graphql::Request 
     request
 }
 
+/// Tells whether the operation that a request chooses changes something.
+pub(crate) fn changes(request: &mut async_graphql::Request) -> bool {
+    let chosen = request.operation_name.clone();
+    let Ok(document) = request.parsed_query() else {
+        return false;
+    };
+    operations(document, chosen.as_deref()).any(|operation| operation.ty == OperationType::Mutation)
+}
+
+/// Returns the operations of a document that a request may choose.
+fn operations<'d>(
+    document: &'d ExecutableDocument,
+    chosen: Option<&'d str>,
+) -> impl Iterator<Item = &'d OperationDefinition> {
+    document
+        .operations
+        .iter()
+        .filter(move |(name, _)| chosen.is_none() || name.map(|name| name.as_str()) == chosen)
+        .map(|(_, operation)| &operation.node)
+}
+
 /// Answers a query as GraphQL does: with `data`, `errors` or both.
 pub(crate) async fn execute(
     state: &Arc<AppState>,
     request: async_graphql::Request,
     at: Option<i64>,
-) -> Result<Value> {
+) -> Result<Answer> {
     let snapshot = state.ready().await?;
-    let schema = snapshot.engine.schema(&snapshot.layout)?;
+    let made = snapshot.engine.made(&snapshot.layout)?;
     let conn = state.store.read().await?;
     let session: SharedSession = Arc::new(Mutex::new(Session::new(conn, at)));
     let request = with_defaults(request).data(session).data(Arc::clone(state));
-    let response = tokio::time::timeout(LONGEST, schema.execute(request))
+    let response = tokio::time::timeout(LONGEST, made.schema.execute(request))
         .await
         .map_err(|_| {
             Error::new(
@@ -116,23 +155,15 @@ pub(crate) async fn execute(
                 ),
             )
         })?;
-    let errors: Vec<Value> = response
-        .errors
-        .iter()
-        .map(|error| {
-            serde_json::to_value(error).unwrap_or_else(|_| json!({ "message": error.message }))
-        })
-        .collect();
-    let mut answer = serde_json::Map::new();
-    if errors.is_empty() || !matches!(response.data, async_graphql::Value::Null) {
-        let data = response
-            .data
-            .into_json()
-            .map_err(|error| Error::internal("write the answer", error))?;
-        answer.insert("data".into(), data);
+    let mut errors = response.errors;
+    for error in &mut errors {
+        if let Some(text) = explain::explain(&error.message, &made.catalog) {
+            error.message = text;
+        }
     }
-    if !errors.is_empty() {
-        answer.insert("errors".into(), errors.into());
-    }
-    Ok(answer.into())
+    let refused = !errors.is_empty() && matches!(response.data, async_graphql::Value::Null);
+    Ok(Answer {
+        data: (!refused).then_some(response.data),
+        errors,
+    })
 }

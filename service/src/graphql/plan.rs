@@ -4,6 +4,7 @@ use async_graphql::{Error, SelectionField, Value as Gql};
 
 use super::catalog::{Attribute, Catalog, Link, Relation};
 use super::sql::{GqlResult, entry};
+use super::totals::{self, Total};
 
 /// Arguments of a list.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +75,19 @@ pub(crate) struct Plan {
     pub(crate) collection: String,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) children: Vec<Child>,
+    pub(crate) aggregates: Vec<Aggregation>,
+}
+
+/// An aggregate over a list within a level.
+#[derive(Debug, Clone)]
+pub(crate) struct Aggregation {
+    /// Its name in the answer.
+    pub(crate) key: String,
+    pub(crate) relation: Relation,
+    pub(crate) args: ListArgs,
+    pub(crate) totals: Vec<Total>,
+    /// The rows it is over, where they are asked for.
+    pub(crate) nodes: Option<Plan>,
 }
 
 /// A list within a level.
@@ -86,6 +100,33 @@ pub(crate) struct Child {
     pub(crate) plan: Plan,
 }
 
+/// A relation as a level selects it: its name in the answer, arguments, and all its fields.
+struct Selected<'c, 'q> {
+    key: String,
+    relation: &'c Relation,
+    args: ListArgs,
+    fields: Vec<SelectionField<'q>>,
+}
+
+/// Adds a field to those of equal name in the answer.
+fn select<'c, 'q>(
+    lists: &mut Vec<Selected<'c, 'q>>,
+    relation: &'c Relation,
+    field: SelectionField<'q>,
+) -> GqlResult<()> {
+    let key = totals::response_key(field);
+    match lists.iter_mut().find(|known| known.key == key) {
+        Some(known) => known.fields.push(field),
+        None => lists.push(Selected {
+            key,
+            relation,
+            args: list_args(&field)?,
+            fields: vec![field],
+        }),
+    }
+    Ok(())
+}
+
 /// Reads what is selected of a collection. Fields of equal name in the answer are one.
 pub(crate) fn plan(
     catalog: &Catalog,
@@ -94,40 +135,50 @@ pub(crate) fn plan(
 ) -> GqlResult<Plan> {
     let on = entry(catalog, collection)?;
     let mut attributes: Vec<Attribute> = Vec::new();
-    let mut lists: Vec<(String, &Relation, ListArgs, Vec<SelectionField<'_>>)> = Vec::new();
+    let mut lists = Vec::new();
+    let mut wholes = Vec::new();
     for field in fields.iter().flat_map(|field| field.selection_set()) {
         if let Some(attribute) = on.attribute(field.name()) {
             if !attributes.contains(attribute) {
                 attributes.push(attribute.clone());
             }
         } else if let Some(relation) = on.relation(field.name()) {
-            let key = field.alias().unwrap_or(field.name()).to_owned();
-            match lists.iter_mut().find(|(known, ..)| *known == key) {
-                Some((_, _, _, fields)) => fields.push(field),
-                None => {
-                    let args = list_args(&field)?;
-                    lists.push((key, relation, args, vec![field]));
-                }
-            }
+            select(&mut lists, relation, field)?;
+        } else if let Some(relation) = on.aggregated(field.name()) {
+            select(&mut wholes, relation, field)?;
         }
     }
     let children = lists
         .into_iter()
-        .map(|(key, relation, args, fields)| {
-            let plan = if relation.link == Link::Tags {
+        .map(|list| {
+            let plan = if list.relation.link == Link::Tags {
                 Plan {
-                    collection: relation.target.clone(),
+                    collection: list.relation.target.clone(),
                     attributes: Vec::new(),
                     children: Vec::new(),
+                    aggregates: Vec::new(),
                 }
             } else {
-                plan(catalog, &relation.target, &fields)?
+                plan(catalog, &list.relation.target, &list.fields)?
             };
             Ok(Child {
-                key,
-                relation: relation.clone(),
-                args,
+                key: list.key,
+                relation: list.relation.clone(),
+                args: list.args,
                 plan,
+            })
+        })
+        .collect::<GqlResult<_>>()?;
+    let aggregates = wholes
+        .into_iter()
+        .map(|list| {
+            let (totals, nodes) = aggregation(catalog, &list.relation.target, &list.fields)?;
+            Ok(Aggregation {
+                key: list.key,
+                relation: list.relation.clone(),
+                args: list.args,
+                totals,
+                nodes,
             })
         })
         .collect::<GqlResult<_>>()?;
@@ -135,7 +186,32 @@ pub(crate) fn plan(
         collection: collection.to_owned(),
         attributes,
         children,
+        aggregates,
     })
+}
+
+/// Reads what is selected of an aggregate: its totals, and the rows where they are asked for.
+pub(crate) fn aggregation(
+    catalog: &Catalog,
+    collection: &str,
+    fields: &[SelectionField<'_>],
+) -> GqlResult<(Vec<Total>, Option<Plan>)> {
+    let on = entry(catalog, collection)?;
+    let mut totals = Vec::new();
+    let mut rows = Vec::new();
+    for field in fields.iter().flat_map(|field| field.selection_set()) {
+        match field.name() {
+            "aggregate" => totals::read(on, &field, &mut totals)?,
+            "nodes" => rows.push(field),
+            _ => {}
+        }
+    }
+    let nodes = if rows.is_empty() {
+        None
+    } else {
+        Some(plan(catalog, collection, &rows)?)
+    };
+    Ok((totals, nodes))
 }
 
 /// Reads the arguments of a list.

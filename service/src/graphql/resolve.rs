@@ -7,10 +7,12 @@ use async_graphql::indexmap::IndexMap;
 use async_graphql::{Error, Name, SelectionField, Value as Gql};
 use tokio::sync::Mutex;
 
+use super::aggregate::Aggregated;
 use super::catalog::Catalog;
 use super::fetch::{Fetcher, MOST_ROWS, Node};
 use super::plan::{ListArgs, Plan, list_args, plan};
 use super::sql::GqlResult;
+use super::totals::Total;
 use crate::store::Conn;
 
 /// What the root fields of one request share: one view of the data and one budget of rows.
@@ -31,6 +33,15 @@ impl Session {
             at,
         }
     }
+
+    fn fetcher<'a>(&'a mut self, catalog: &'a Catalog) -> Fetcher<'a> {
+        Fetcher {
+            conn: self.conn.as_mut(),
+            catalog,
+            at: self.at,
+            budget: &mut self.budget,
+        }
+    }
 }
 
 pub(crate) type SharedSession = Arc<Mutex<Session>>;
@@ -42,16 +53,27 @@ pub(crate) async fn run(
     plan: &Plan,
     args: &ListArgs,
 ) -> GqlResult<Vec<Arc<Node>>> {
-    let session = ctx.data::<SharedSession>()?;
-    let mut session = session.lock().await;
-    let session = &mut *session;
-    let mut fetcher = Fetcher {
-        conn: session.conn.as_mut(),
-        catalog,
-        at: session.at,
-        budget: &mut session.budget,
+    let mut session = ctx.data::<SharedSession>()?.lock().await;
+    session.fetcher(catalog).root(plan, args).await
+}
+
+/// Computes an aggregate over a collection.
+pub(crate) async fn aggregate(
+    ctx: &ResolverContext<'_>,
+    catalog: &Catalog,
+    collection: &str,
+    args: &ListArgs,
+    totals: &[Total],
+    nodes: Option<&Plan>,
+) -> GqlResult<Arc<Aggregated>> {
+    let mut session = ctx.data::<SharedSession>()?.lock().await;
+    let mut fetcher = session.fetcher(catalog);
+    let nodes = match nodes {
+        Some(plan) => fetcher.root(plan, args).await?,
+        None => Vec::new(),
     };
-    fetcher.root(plan, args).await
+    let values = fetcher.root_totals(collection, totals, args).await?;
+    Ok(Arc::new(Aggregated { values, nodes }))
 }
 
 fn read(

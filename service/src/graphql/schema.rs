@@ -17,10 +17,13 @@ use super::plan::DIRECTIONS;
 use super::resolve;
 
 /// Deepest nesting of a query: the introspection that tools send fits.
-const DEPTH: usize = 16;
+pub(crate) const DEPTH: usize = 16;
 
 /// Most fields of a query.
-const COMPLEXITY: usize = 2_000;
+pub(crate) const COMPLEXITY: usize = 2_000;
+
+/// Most directives of a field.
+const DIRECTIVES: usize = 10;
 
 /// Builds the schema.
 pub(crate) fn build(catalog: &Arc<Catalog>) -> Result<Schema, SchemaError> {
@@ -30,7 +33,7 @@ pub(crate) fn build(catalog: &Arc<Catalog>) -> Result<Schema, SchemaError> {
         .limit_depth(DEPTH)
         .limit_recursive_depth(64)
         .limit_complexity(COMPLEXITY)
-        .limit_directives(10);
+        .limit_directives(DIRECTIVES);
     builder = common_types(builder, catalog);
     for (name, entry) in &catalog.0 {
         query = query
@@ -83,30 +86,40 @@ fn common_types(mut builder: SchemaBuilder, catalog: &Catalog) -> SchemaBuilder 
     builder.register(mutation::response())
 }
 
+/// Comparisons of all types, of lists and of patterns.
+const SIMPLE: [&str; 6] = ["_eq", "_neq", "_gt", "_gte", "_lt", "_lte"];
+const LISTS: [&str; 2] = ["_in", "_nin"];
+const PATTERNS: [&str; 6] = [
+    "_like",
+    "_nlike",
+    "_ilike",
+    "_nilike",
+    "_similar",
+    "_nsimilar",
+];
+const IS_NULL: &str = "_is_null";
+
+/// Returns the names of a type's comparisons.
+pub(crate) fn comparisons(ty: Ty) -> impl Iterator<Item = &'static str> {
+    let patterns = PATTERNS.into_iter().filter(move |_| ty == Ty::String);
+    SIMPLE
+        .into_iter()
+        .chain(LISTS)
+        .chain(patterns)
+        .chain([IS_NULL])
+}
+
 fn comparison(ty: Ty) -> InputObject {
     let mut input = InputObject::new(format!("{}_comparison_exp", ty.name()));
-    for name in ["_eq", "_neq", "_gt", "_gte", "_lt", "_lte"] {
-        input = input.field(InputValue::new(name, TypeRef::named(ty.name())));
+    for name in comparisons(ty) {
+        let of = match name {
+            IS_NULL => TypeRef::named(TypeRef::BOOLEAN),
+            _ if LISTS.contains(&name) => TypeRef::named_nn_list(ty.name()),
+            _ => TypeRef::named(ty.name()),
+        };
+        input = input.field(InputValue::new(name, of));
     }
-    for name in ["_in", "_nin"] {
-        input = input.field(InputValue::new(name, TypeRef::named_nn_list(ty.name())));
-    }
-    if ty == Ty::String {
-        for name in [
-            "_like",
-            "_nlike",
-            "_ilike",
-            "_nilike",
-            "_similar",
-            "_nsimilar",
-        ] {
-            input = input.field(InputValue::new(name, TypeRef::named(TypeRef::STRING)));
-        }
-    }
-    input.field(InputValue::new(
-        "_is_null",
-        TypeRef::named(TypeRef::BOOLEAN),
-    ))
+    input
 }
 
 fn collection_types(builder: SchemaBuilder, entry: &Entry) -> SchemaBuilder {
@@ -157,6 +170,9 @@ fn collection_types(builder: SchemaBuilder, entry: &Entry) -> SchemaBuilder {
         object = object.field(list(relation));
         let ty = format!("{}_bool_exp", relation.target);
         filter = filter.field(InputValue::new(&relation.name, TypeRef::named(ty)));
+    }
+    for (name, relation) in entry.aggregates() {
+        object = object.field(aggregate::of_relation(&name, &relation.target));
     }
     let builder = builder
         .register(object)

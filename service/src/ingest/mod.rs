@@ -8,5 +8,5 @@ mod parse;
 mod row;
 mod rules;
 
-pub(crate) use parse::{Parsed, parse};
+pub(crate) use parse::{Parsed, check_header, parse, raw_hash};
 pub(crate) use rules::Rules;

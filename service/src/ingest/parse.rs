@@ -8,11 +8,14 @@ use std::fmt;
 use car_schema::{Report, Source};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::json;
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::row::RowSeed;
 use super::rules::{CollectionRules, Rules};
 use crate::error::{Error, Result};
 use crate::store::ops::import::{Batch, ReadyRow};
+use crate::store::ops::scope;
 
 /// An envelope that was read and checked whole.
 #[derive(Debug)]
@@ -143,17 +146,25 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
         }
         let source = source.ok_or_else(|| de::Error::missing_field("source"))?;
         let report = report.ok_or_else(|| de::Error::missing_field("report"))?;
-        if let Some(reason) = header_fault(&source, &report) {
-            return Err(self
-                .problem
-                .set(Error::bad_request("invalid_envelope", reason)));
-        }
+        check_header(&source, &report).map_err(|error| self.problem.set(error))?;
         gathered.sort_by_key(|gathered| gathered.table);
         Ok(Parsed {
             source,
             report,
             batches: gathered.into_iter().map(Gathered::into_batch).collect(),
         })
+    }
+}
+
+/// Checks what says who reports and in which run.
+///
+/// # Errors
+///
+/// When one of the two cannot be kept as it is.
+pub(crate) fn check_header(source: &Source, report: &Report) -> Result<()> {
+    match header_fault(source, report) {
+        Some(reason) => Err(Error::bad_request("invalid_envelope", reason)),
+        None => Ok(()),
     }
 }
 
@@ -179,6 +190,13 @@ fn header_fault(source: &Source, report: &Report) -> Option<String> {
     {
         return Some("`source` or `report` contains a zero character".into());
     }
+    if report
+        .scope
+        .as_deref()
+        .is_some_and(|name| !scope::is_name(name))
+    {
+        return Some(format!("`report.scope` is not right: {}", scope::RULE));
+    }
     match &report.key {
         Some(key) if !car_schema::is_key(key) => Some(
             "`report._key` must have 1 to 254 characters: letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *"
@@ -193,6 +211,8 @@ struct Gathered {
     table: usize,
     rows: Vec<ReadyRow>,
     places: HashMap<(u64, u64), usize>,
+    /// Rows that came, those that a later one replaced included.
+    taken: u64,
 }
 
 impl Gathered {
@@ -201,10 +221,13 @@ impl Gathered {
             table,
             rows: Vec::new(),
             places: HashMap::new(),
+            taken: 0,
         }
     }
 
-    fn push(&mut self, row: ReadyRow) {
+    fn push(&mut self, mut row: ReadyRow) {
+        row.position = self.taken;
+        self.taken = self.taken.saturating_add(1);
         use xxhash_rust::xxh3::xxh3_64;
         // The map holds hashes, not copies of the identities; the rows themselves decide.
         let mut key = (xxh3_64(row.id.as_bytes()), xxh3_64(row.to.as_bytes()));
@@ -237,6 +260,21 @@ impl Gathered {
     }
 }
 
+/// Leaves the place within the row out: the reader adds the place in the body.
+fn place<E: de::Error>(error: &serde_json::Error) -> E {
+    let text = error.to_string();
+    E::custom(
+        text.rsplit_once(" at line ")
+            .map_or(&*text, |(text, _)| text),
+    )
+}
+
+/// Returns what is remembered of the bytes of a row: their hash, bound to the rules by which they
+/// were read, so that it is another one when they would mean something else today.
+pub(crate) fn raw_hash(content: u128, fingerprint: u64) -> i64 {
+    xxh3_64_with_seed(&content.to_le_bytes(), fingerprint).cast_signed()
+}
+
 struct RowsSeed<'r> {
     rules: &'r CollectionRules,
     problem: &'r Problem,
@@ -260,11 +298,18 @@ impl<'de> Visitor<'de> for RowsSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let mut index = 0_usize;
-        while let Some(row) = seq.next_element_seed(RowSeed {
-            rules: self.rules,
-            problem: self.problem,
-            index,
-        })? {
+        // The text of a row is needed as it stands, for its hash.
+        while let Some(text) = seq.next_element::<&'de RawValue>()? {
+            let text = text.get();
+            let seed = RowSeed {
+                rules: self.rules,
+                problem: self.problem,
+                index,
+                raw: raw_hash(xxh3_128(text.as_bytes()), self.rules.fingerprint),
+            };
+            let row = seed
+                .deserialize(&mut serde_json::Deserializer::from_str(text))
+                .map_err(|error| place(&error))?;
             self.into.push(row);
             index = index.saturating_add(1);
         }

@@ -22,6 +22,8 @@ pub(crate) struct RowSeed<'r> {
     pub(crate) rules: &'r CollectionRules,
     pub(crate) problem: &'r Problem,
     pub(crate) index: usize,
+    /// Hash of the text of the row.
+    pub(crate) raw: i64,
 }
 
 impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
@@ -66,10 +68,12 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
                     .row(&self.rules.name, self.index, Some(&name), &reason));
             }
         }
-        draft.finish(self.rules).map_err(|(field, reason)| {
-            self.problem
-                .row(&self.rules.name, self.index, field.as_deref(), &reason)
-        })
+        draft
+            .finish(self.rules, self.raw)
+            .map_err(|(field, reason)| {
+                self.problem
+                    .row(&self.rules.name, self.index, field.as_deref(), &reason)
+            })
     }
 }
 
@@ -83,6 +87,8 @@ struct Draft {
     properties: Map<String, Json>,
     tag: Vec<String>,
     untag: Vec<String>,
+    /// Whether it says again what the envelope says, such as the time of the run.
+    repeats: bool,
 }
 
 /// A field, where one is to blame, and the reason.
@@ -114,14 +120,24 @@ impl Draft {
                 cell => return Err(format!("must be an object, not {}", cell.kind())),
             },
             Slot::Nowhere => {
+                self.repeats = true;
                 field.check(cell)?;
             }
         }
         Ok(())
     }
 
-    fn finish(mut self, rules: &CollectionRules) -> Result<ReadyRow, Fault> {
+    fn finish(mut self, rules: &CollectionRules, raw: i64) -> Result<ReadyRow, Fault> {
         self.fill_name(rules);
+        for (place, value) in &rules.defaults {
+            if let Some(slot) = self
+                .fields
+                .get_mut(*place)
+                .filter(|slot| **slot == Value::Null)
+            {
+                slot.clone_from(value);
+            }
+        }
         for (name, place) in &rules.required {
             if matches!(self.fields.get(*place), None | Some(Value::Null)) {
                 return Err((Some(name.clone()), "is required".into()));
@@ -163,6 +179,8 @@ impl Draft {
             fields: self.fields,
             properties,
             connecting,
+            position: 0,
+            raw: (!self.repeats).then_some(raw),
             tag: self.tag,
             untag: self.untag,
             by_external_id,

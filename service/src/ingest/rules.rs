@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use car_schema::{Collection, Field, FieldType, Identity, Kind, Model};
+use car_schema::{Collection, Extension, Field, FieldType, Identity, Kind, Model};
 use fancy_regex::Regex;
 use serde_json::Value as Json;
 
 use super::cell::Cell;
 use crate::error::{Error, Result};
+use crate::extra;
 use crate::store::layout::{Connecting, Layout, has_column};
 use crate::store::{Table, Value};
 
@@ -68,6 +69,10 @@ pub(crate) struct CollectionRules {
     pub(crate) connecting_columns: Vec<usize>,
     /// The column `active` of edges, which is true unless said otherwise.
     pub(crate) active: Option<usize>,
+    /// Values of columns that a row does not fill, by place.
+    pub(crate) defaults: Vec<(usize, Value)>,
+    /// Tells these rules from any others.
+    pub(crate) fingerprint: u64,
 }
 
 /// The rules of all collections.
@@ -81,12 +86,18 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// When a pattern of an extension is not a regular expression.
-    pub(crate) fn new(model: &Model, layout: &Layout) -> Result<Self> {
+    /// When a pattern of an extension is not a regular expression, or a default is not a value of
+    /// its property.
+    pub(crate) fn new(model: &Model, layout: &Layout, extensions: &[Extension]) -> Result<Self> {
         let mut by_name = HashMap::new();
         for collection in model.collections() {
             if let Some(rules) = compile(model, collection, layout)? {
                 by_name.insert(rules.name.clone(), rules);
+            }
+        }
+        for (collection, name, property) in extra::added(extensions) {
+            if let (Some(rules), Some(value)) = (by_name.get_mut(&collection), &property.default) {
+                rules.set_default(name, value)?;
             }
         }
         Ok(Self { by_name })
@@ -154,6 +165,8 @@ fn compile(
                     .collect()
             })
             .collect(),
+        defaults: Vec::new(),
+        fingerprint: fingerprint(collection, ends.as_ref()),
         active: table.is_edge().then(|| place("active")).flatten(),
         fields,
         by_name,
@@ -163,6 +176,14 @@ fn compile(
         stand_in,
         connecting_columns: connecting_columns.into_iter().flatten().collect(),
     }))
+}
+
+/// Raised when a program reads the same row in another way than the one before it did.
+const READING: u32 = 1;
+
+fn fingerprint(collection: &Collection, ends: Option<&[(String, Identity); 2]>) -> u64 {
+    let rules = format!("{READING} {collection:?} {ends:?}");
+    xxhash_rust::xxh3::xxh3_64(rules.as_bytes())
 }
 
 fn slot(collection: &Collection, field: &Field, table: &Table) -> Slot {
@@ -251,6 +272,25 @@ fn field_rule(collection: &Collection, field: &Field, slot: Slot) -> Result<Fiel
 }
 
 impl CollectionRules {
+    fn set_default(&mut self, name: &str, value: &Json) -> Result<()> {
+        let Some((field, place)) = self.field(name).and_then(|field| match field.slot {
+            Slot::Column(place) => Some((field, place)),
+            _ => None,
+        }) else {
+            return Ok(());
+        };
+        let value = field.check(Cell::from(value.clone())).map_err(|reason| {
+            Error::bad_request(
+                "invalid_extension",
+                format!("the default of `{name}` in `{}` {reason}", self.name),
+            )
+        })?;
+        let text = format!("{} {name} {value:?}", self.fingerprint);
+        self.fingerprint = xxhash_rust::xxh3::xxh3_64(text.as_bytes());
+        self.defaults.push((place, value));
+        Ok(())
+    }
+
     /// Checks a value for a field that has a column.
     pub(crate) fn check_json(&self, name: &str, value: Json) -> Result<Value, String> {
         match self.field(name) {

@@ -51,6 +51,32 @@ pub(super) fn age(millis: i64) -> String {
     format!("{count} {unit}{plural} ago")
 }
 
+/// Writes how long something took, given in milliseconds.
+pub(super) fn duration(millis: i64) -> String {
+    match millis {
+        ..1_000 => format!("{millis} ms"),
+        1_000..MINUTE => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        MINUTE..HOUR => format!("{} min {} s", millis / MINUTE, millis % MINUTE / 1_000),
+        HOUR.. => format!("{} h {} min", millis / HOUR, millis % HOUR / MINUTE),
+    }
+}
+
+/// Writes a number with a narrow space between each three digits.
+pub(super) fn count(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    if number < 0 {
+        text.push('-');
+    }
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && digits.len().saturating_sub(index) % 3 == 0 {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Writes the value of a field on one line.
 pub(super) fn value(value: &Json) -> String {
     match value {
@@ -81,6 +107,26 @@ mod tests {
         for day in (-200_000..200_000).step_by(97).filter(|day| *day >= 0) {
             let text = time(day * DAY);
             assert_eq!(crate::time::parse(&format!("{text}Z")), Some(day * DAY));
+        }
+    }
+
+    #[test]
+    fn durations_and_numbers_are_written() {
+        for (millis, text) in [
+            (0, "0 ms"),
+            (1_250, "1.2 s"),
+            (61_000, "1 min 1 s"),
+            (2 * HOUR + 61_000, "2 h 1 min"),
+        ] {
+            assert_eq!(duration(millis), text);
+        }
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1\u{202f}000"),
+            (-12_345_678, "-12\u{202f}345\u{202f}678"),
+        ] {
+            assert_eq!(count(number), text);
         }
     }
 

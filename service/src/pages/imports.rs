@@ -9,12 +9,13 @@ use axum::response::Response;
 use super::Pages;
 use super::cursor::{Holds, Order};
 use super::form::{Fields, Query};
-use super::format::{age, time};
+use super::format::{age, count, time};
 use super::html::{Html, address};
 use super::layout::{Page, show};
 use super::session::Viewer;
+use super::sources::source_address;
 use crate::error::Result;
-use crate::store::Conn;
+use crate::store::{Conn, Row};
 
 /// Imports per page.
 const IMPORTS: usize = 50;
@@ -40,10 +41,11 @@ pub(super) async fn page(
 async fn build(pages: &Pages, query: &Fields) -> Result<Page> {
     let mut conn = pages.app.store.read().await?;
     let mut page = Page::new("Imports").at("/ui/imports");
-    if query.get("after").is_empty() {
+    let refused = query.get("only") == "refused";
+    if query.get("after").is_empty() && !refused {
         failed(&mut page.body, conn.as_mut()).await?;
     }
-    imports(&mut page.body, conn.as_mut(), query.get("after")).await?;
+    imports(&mut page.body, conn.as_mut(), query.get("after"), refused).await?;
     Ok(page)
 }
 
@@ -76,7 +78,7 @@ async fn failed(html: &mut Html, conn: &mut dyn Conn) -> Result<()> {
     Ok(())
 }
 
-async fn imports(html: &mut Html, conn: &mut dyn Conn, after: &str) -> Result<()> {
+async fn imports(html: &mut Html, conn: &mut dyn Conn, after: &str, refused: bool) -> Result<()> {
     let order = Order {
         columns: vec![("at".into(), Holds::Int), ("id".into(), Holds::Text)],
         descending: true,
@@ -85,44 +87,88 @@ async fn imports(html: &mut Html, conn: &mut dyn Conn, after: &str) -> Result<()
     let place = order.place(after)?;
     let mut args = Vec::new();
     let condition = order.after(place.as_ref(), &mut args);
+    let only = if refused {
+        "e.code IS NOT NULL AND "
+    } else {
+        ""
+    };
     let sql = format!(
-        "SELECT e.at, e.id, (SELECT key FROM sources WHERE pk = e.source), e.row_count \
-         FROM imports e WHERE {condition} ORDER BY {} LIMIT {}",
+        "SELECT e.at, e.id, (SELECT key FROM sources WHERE pk = e.source), e.row_count, e.code, \
+         e.error FROM imports e WHERE {only}{condition} ORDER BY {} LIMIT {}",
         order.by(),
         IMPORTS.saturating_add(1)
     );
     let rows = conn.fetch(sql, args).await?;
-    html.raw("<h2>Imports that were taken</h2><p class=\"note\">An import is applied whole or not at all. One that is refused is not kept: its sender gets the reason at once.</p>");
+    html.raw(if refused {
+        "<h2>Refused imports</h2>"
+    } else {
+        "<h2>Imports</h2>"
+    });
+    html.raw(
+        "<p class=\"note\">An import is applied whole or not at all. The newest refused ones of \
+         each source are kept, so that one can see what was wrong with them.</p><p>",
+    );
+    if refused {
+        html.link("/ui/imports", "All imports");
+    } else {
+        html.link("/ui/imports?only=refused", "Only refused ones");
+    }
+    html.raw("</p>");
     if rows.is_empty() {
         html.raw("<p>none</p>");
         return Ok(());
     }
-    html.table("Imports", &["When (UTC)", "Source", "Rows", "Id"]);
+    html.table(
+        "Imports",
+        &["When (UTC)", "Source", "Rows", "Outcome", "Id"],
+    );
     for row in rows.iter().take(IMPORTS) {
-        let at = row.int(0).unwrap_or_default();
-        html.raw("<tr><th scope=\"row\">")
-            .text(&time(at))
-            .raw(" <span class=\"note\">")
-            .text(&age(at))
-            .raw("</span></th><td>")
-            .text(row.str(2).unwrap_or_default())
-            .raw("</td><td class=\"number\">")
-            .number(row.int(3).unwrap_or_default())
-            .raw("</td><td><code>")
-            .text(row.str(1).unwrap_or_default())
-            .raw("</code></td></tr>");
+        import(html, row);
     }
     html.end_table();
     if rows.len() > IMPORTS
         && let Some(last) = rows.get(IMPORTS - 1)
     {
         let place = super::cursor::Place(vec![last.get(0).clone(), last.get(1).clone()]);
+        let only = if refused { "refused" } else { "" };
         html.raw("<p>")
             .link(
-                &address("/ui/imports", &[("after", &place.to_text())]),
+                &address(
+                    "/ui/imports",
+                    &[("only", only), ("after", &place.to_text())],
+                ),
                 "Older imports",
             )
             .raw("</p>");
     }
     Ok(())
+}
+
+fn import(html: &mut Html, row: &Row) {
+    let at = row.int(0).unwrap_or_default();
+    html.raw("<tr><th scope=\"row\">")
+        .text(&time(at))
+        .raw("<br><span class=\"note\">")
+        .text(&age(at))
+        .raw("</span></th><td>");
+    match row.str(2) {
+        Some(source) => html.link(&source_address(source), source),
+        None => html.raw("<span class=\"note\">not known</span>"),
+    };
+    html.raw("</td><td class=\"number\">");
+    match row.str(4) {
+        None => {
+            html.text(&count(row.int(3).unwrap_or_default()))
+                .raw("</td><td>applied");
+        }
+        Some(code) => {
+            html.raw("</td><td><strong class=\"bad\">refused</strong> <code>")
+                .text(code)
+                .raw("</code><br>")
+                .text(row.str(5).unwrap_or_default());
+        }
+    }
+    html.raw("</td><td><code>")
+        .text(row.str(1).unwrap_or_default())
+        .raw("</code></td></tr>");
 }

@@ -10,18 +10,23 @@ use axum::response::Response;
 
 use super::html::Html;
 use super::session::Viewer;
+use crate::auth::Role;
 use crate::error::{Error, Result, chain};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
 /// The pages that the navigation leads to.
-const PLACES: [(&str, &str); 4] = [
+const PLACES: [(&str, &str); 5] = [
     ("/ui/", "Overview"),
     ("/ui/risk", "Riskiest assets"),
     ("/ui/imports", "Imports"),
     ("/ui/query", "Query"),
+    (KEYS, "Keys"),
 ];
+
+/// The page that only admins have.
+const KEYS: &str = "/ui/keys";
 
 /// A page without its frame.
 #[derive(Debug)]
@@ -71,7 +76,8 @@ impl Page {
         );
         if let Some(viewer) = viewer {
             html.raw("<nav aria-label=\"Main\"><ul>");
-            for (address, name) in PLACES {
+            let admin = matches!(viewer.role, Role::Admin);
+            for (address, name) in PLACES.into_iter().filter(|place| admin || place.0 != KEYS) {
                 html.raw("<li><a href=\"").raw(address);
                 html.raw(if address == self.place {
                     "\" aria-current=\"page\">"

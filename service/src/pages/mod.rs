@@ -12,6 +12,7 @@ mod format;
 mod history;
 mod html;
 mod imports;
+mod keys;
 mod layout;
 mod login;
 mod neighbours;
@@ -19,6 +20,7 @@ mod overview;
 mod query;
 mod risk;
 mod session;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +64,10 @@ pub(crate) fn router(app: Arc<AppState>) -> Router {
         .route("/ui/entity", get(entity::page))
         .route("/ui/risk", get(risk::page))
         .route("/ui/imports", get(imports::page))
+        .route("/ui/source", get(sources::page))
         .route("/ui/query", get(query::ask).post(query::answer))
+        .route("/ui/keys", get(keys::page).post(keys::create))
+        .route("/ui/keys/revoke", get(keys::confirm).post(keys::revoke))
         .route("/ui/logout", post(login::log_out))
         .route("/ui/{*rest}", get(unknown))
         .layer(middleware::from_fn_with_state(Arc::clone(&pages), guard));

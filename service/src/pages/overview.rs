@@ -12,6 +12,7 @@ use super::format::{age, time};
 use super::html::{Html, address, shorten};
 use super::layout::{Page, show};
 use super::session::Viewer;
+use super::sources::source_address;
 use crate::error::Result;
 use crate::store::{Conn, Layout, Row, Value, quote};
 
@@ -75,7 +76,7 @@ async fn sources(html: &mut Html, conn: &mut dyn Conn, after: &str) -> Result<()
 fn source(html: &mut Html, row: &Row) {
     let text = |index| row.str(index).unwrap_or_default();
     html.raw("<tr><th scope=\"row\">")
-        .text(text(0))
+        .link(&source_address(text(0)), text(0))
         .raw("</th><td>")
         .text(&shorten(text(1), 80))
         .raw("</td><td>");

@@ -26,16 +26,6 @@ impl Dialect {
         }
     }
 
-    /// Returns the type of the elements of a list argument.
-    pub(crate) const fn array_type(self, ty: ColumnType) -> &'static str {
-        match ty {
-            ColumnType::Text => "TEXT",
-            ColumnType::Int => "BIGINT",
-            ColumnType::Float => "DOUBLE PRECISION",
-            ColumnType::Bool => "BOOLEAN",
-        }
-    }
-
     /// Returns how to index a column that is looked up by equality. PostgreSQL cannot keep long
     /// text in an ordered index.
     pub(crate) fn index(self, ty: ColumnType, column: &str) -> String {
@@ -51,6 +41,17 @@ impl Dialect {
         match self {
             Self::Sqlite => None,
             Self::Postgres => Some("SELECT pg_advisory_xact_lock(6722001)"),
+        }
+    }
+
+    /// Returns the statement that raises the limits of time, up to the end of the transaction.
+    pub(crate) const fn patience(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(
+                "SELECT set_config('lock_timeout', '3600s', true), \
+                 set_config('statement_timeout', '7200s', true)",
+            ),
         }
     }
 
@@ -126,6 +127,36 @@ impl Dialect {
             }
             Self::Postgres => format!(
                 "(SELECT value ->> 0 AS a, value ->> 1 AS b FROM jsonb_array_elements(${param}::jsonb) AS j(value))"
+            ),
+        }
+    }
+
+    /// Returns a table expression with the whole numbers of a JSON list of lists, in columns
+    /// `a`, `b`, `c`.
+    pub(crate) fn int_triples(self, param: usize) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "(SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(${param}))"
+            ),
+            Self::Postgres => format!(
+                "(SELECT (value ->> 0)::bigint AS a, (value ->> 1)::bigint AS b, \
+                 (value ->> 2)::bigint AS c FROM jsonb_array_elements(${param}::jsonb) AS j(value))"
+            ),
+        }
+    }
+
+    /// Returns a table expression with a JSON list of `[text, text, whole number]`, in columns
+    /// `a`, `b`, `c`, and the place of each in the list in `place`.
+    pub(crate) fn claims(self, param: usize) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "(SELECT key AS place, value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c \
+                 FROM json_each(${param}))"
+            ),
+            Self::Postgres => format!(
+                "(SELECT place - 1 AS place, value ->> 0 AS a, value ->> 1 AS b, \
+                 (value ->> 2)::bigint AS c \
+                 FROM jsonb_array_elements(${param}::jsonb) WITH ORDINALITY AS j(value, place))"
             ),
         }
     }

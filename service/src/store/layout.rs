@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 
-use car_schema::{Collection, Field, FieldType, Identity, Kind, Model};
+use car_schema::{Collection, Extension, Field, FieldType, Identity, Kind, Model};
 
 use super::conn::BulkColumn;
 use super::dialect::{Dialect, quote};
 use super::value::ColumnType;
+use crate::extra;
 
 /// How the identity across sources comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(crate) struct FieldColumn {
     pub(crate) ty: FieldType,
     /// Whether look-ups by it are fast.
     pub(crate) indexed: bool,
+    /// Whether no two rows of a source may share a value.
+    pub(crate) unique: bool,
 }
 
 impl FieldColumn {
@@ -69,13 +72,15 @@ pub(crate) struct Table {
 }
 
 /// Bookkeeping columns that follow the key columns, with their types.
-const BOOKKEEPING: [(&str, ColumnType); 6] = [
+const BOOKKEEPING: [(&str, ColumnType); 8] = [
     ("_t1", ColumnType::Int),
     ("_seen", ColumnType::Int),
     ("_report", ColumnType::Text),
     ("_mark", ColumnType::Int),
     ("_hash", ColumnType::Int),
     ("_props", ColumnType::Text),
+    ("_raw", ColumnType::Int),
+    ("_scopes", ColumnType::Int),
 ];
 
 impl Table {
@@ -102,6 +107,7 @@ impl Table {
             .map(|field| FieldColumn {
                 name: field.name.to_string(),
                 ty: field.ty,
+                unique: false,
                 // Edges may name a natural-key vertex by its external id.
                 indexed: field.indexed
                     || (identity == Some(Identity::Key) && field.name == "external_id")
@@ -262,13 +268,27 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(model: &Model) -> Self {
+    pub(crate) fn new(model: &Model, extensions: &[Extension]) -> Self {
         // Vertices first: a sweep and an import both go through the tables in this order.
-        let tables: Vec<Table> = model
+        let mut tables: Vec<Table> = model
             .vertices()
             .chain(model.edges())
             .map(Table::new)
             .collect();
+        for (collection, name, _) in
+            extra::added(extensions).filter(|(_, _, property)| property.unique)
+        {
+            tables
+                .iter_mut()
+                .filter(|table| table.name == collection)
+                .flat_map(|table| &mut table.fields)
+                .filter(|field| field.name == name)
+                .for_each(|field| {
+                    field.unique = true;
+                    // Equal values are looked for with every import.
+                    field.indexed = true;
+                });
+        }
         let by_name = tables
             .iter()
             .enumerate()

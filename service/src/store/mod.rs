@@ -3,6 +3,7 @@
 //! [`Store`] hides which database it is. Writes are [`Operation`]s, applied whole or not at all
 //! and answered after they are on disk; reads see one moment of the data.
 
+pub(crate) mod compare;
 mod conn;
 mod dialect;
 mod job;

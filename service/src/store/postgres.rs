@@ -1,6 +1,8 @@
 //! PostgreSQL: any number of services on one database. The row of a source is the lock that
 //! keeps writers of that source apart; writers of different sources do not meet.
 
+mod copy;
+
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,11 +21,11 @@ use sqlx::{
 use super::conn::{BulkColumn, Conn};
 use super::dialect::{Dialect, quote};
 use super::job::Operation;
-use super::value::{ColumnType, Row, Value};
+use super::value::{Row, Value};
 use crate::error::{Error, Result};
 
-/// Rows per statement of a bulk insert.
-const CHUNK: usize = 5_000;
+/// Rows of a bulk insert that are put together before they are sent.
+const CHUNK: usize = 1_000;
 
 /// Rows that a table must have grown by before the server is asked to look at it.
 const FEW: usize = 1_000;
@@ -212,69 +214,24 @@ impl Conn for PostgresConn {
         rows: Vec<Vec<Value>>,
     ) -> Result<()> {
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
-        let lists: Vec<String> = columns
-            .iter()
-            .enumerate()
-            .map(|(index, column)| {
-                let ty = Dialect::Postgres.array_type(column.ty);
-                format!("${}::{ty}[]", index.saturating_add(1))
-            })
-            .collect();
         let sql = format!(
-            "INSERT INTO {} ({}) SELECT * FROM unnest({})",
+            "COPY {} ({}) FROM STDIN (FORMAT binary)",
             quote(table),
-            names.join(", "),
-            lists.join(", ")
+            names.join(", ")
         );
         let inserted = self.inserted.entry(table.to_owned()).or_default();
         *inserted = inserted.saturating_add(rows.len());
-        let mut rows = rows.into_iter();
-        while rows.len() > 0 {
-            let chunk: Vec<Vec<Value>> = rows.by_ref().take(CHUNK).collect();
-            let conn: &mut PgConnection = &mut self.transaction;
-            sqlx::query_with(AssertSqlSafe(sql.clone()), transpose(columns, chunk)?)
-                .execute(conn)
-                .await
-                .map_err(failed)?;
+        let conn: &mut PgConnection = &mut self.transaction;
+        let mut stream = conn.copy_in_raw(&sql).await.map_err(failed)?;
+        stream.send(copy::HEAD).await.map_err(failed)?;
+        for rows in rows.chunks(CHUNK) {
+            let piece = copy::encode(columns, rows)?;
+            stream.send(piece).await.map_err(failed)?;
         }
+        stream.send(copy::END).await.map_err(failed)?;
+        stream.finish().await.map_err(failed)?;
         Ok(())
     }
-}
-
-/// Turns rows into one list per column.
-fn transpose(columns: &[BulkColumn], rows: Vec<Vec<Value>>) -> Result<PgArguments> {
-    let mut lists: Vec<Vec<Value>> = columns
-        .iter()
-        .map(|_| Vec::with_capacity(rows.len()))
-        .collect();
-    for row in rows {
-        for (list, value) in lists.iter_mut().zip(row) {
-            list.push(value);
-        }
-    }
-    let mut arguments = PgArguments::default();
-    for (column, list) in columns.iter().zip(lists) {
-        let list = list.into_iter();
-        match column.ty {
-            ColumnType::Text => {
-                arguments.add(list.map(Value::into_text).collect::<Vec<Option<String>>>())
-            }
-            ColumnType::Int => arguments.add(
-                list.map(|value| value.as_int())
-                    .collect::<Vec<Option<i64>>>(),
-            ),
-            ColumnType::Float => arguments.add(
-                list.map(|value| value.as_float())
-                    .collect::<Vec<Option<f64>>>(),
-            ),
-            ColumnType::Bool => arguments.add(
-                list.map(|value| value.as_int().map(|value| value != 0))
-                    .collect::<Vec<Option<bool>>>(),
-            ),
-        }
-        .map_err(|error| Error::internal("bind a list", error))?;
-    }
-    Ok(arguments)
 }
 
 /// A null whose type the server finds out from where it stands.

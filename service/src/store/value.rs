@@ -37,6 +37,10 @@ impl Value {
         value.map_or(Self::Null, Self::text)
     }
 
+    pub(crate) fn opt_int(value: Option<i64>) -> Self {
+        value.map_or(Self::Null, Self::Int)
+    }
+
     pub(crate) fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(value) => Some(*value),

@@ -261,6 +261,53 @@ async fn edges_may_name_natural_keys_by_external_id(kind: Kind) {
     );
 }
 
+async fn edges_get_the_key_of_a_vertex_that_comes_later(kind: Kind) {
+    let harness = Harness::ready(kind).await;
+    let client = &harness.client;
+    let host = |external: &str| {
+        json!({ "hostname": [
+            { "_key": "h.example", "host_name": "h.example", "external_id": external },
+        ] })
+    };
+    client
+        .import(
+            "s",
+            json!({ "account_hostname": [
+                edge("one", "77"), edge("two", "77"), edge("two", "h.example"), edge("one", "78"),
+            ] }),
+        )
+        .await;
+    client
+        .import("t", json!({ "account_hostname": [edge("one", "77")] }))
+        .await;
+    client.import("s", host("77")).await;
+    let expected = [
+        "account/one hostname/77",
+        "account/one hostname/78",
+        "account/one hostname/h.example",
+        "account/two hostname/h.example",
+    ];
+    assert_eq!(client.ids("account_hostname").await, expected);
+    // Reported again, they are the same edges.
+    client
+        .import(
+            "s",
+            json!({ "account_hostname": [edge("one", "77"), edge("two", "77")] }),
+        )
+        .await;
+    assert_eq!(client.ids("account_hostname").await, expected);
+    client.import("t", host("77")).await;
+    assert_eq!(
+        client.ids("account_hostname").await,
+        [
+            "account/one hostname/78",
+            "account/one hostname/h.example",
+            "account/one hostname/h.example",
+            "account/two hostname/h.example",
+        ]
+    );
+}
+
 async fn imports_at_once_do_not_lose_or_hurt_each_other(kind: Kind) {
     let harness = Harness::ready(kind).await;
     let mut calls = tokio::task::JoinSet::new();
@@ -292,5 +339,6 @@ crate::support::store_suite! {
     a_retired_vertex_takes_its_edges_along,
     entities_are_patched,
     edges_may_name_natural_keys_by_external_id,
+    edges_get_the_key_of_a_vertex_that_comes_later,
     imports_at_once_do_not_lose_or_hurt_each_other,
 }

@@ -7,11 +7,24 @@
     reason = "a helper that cannot go on fails its test, a skipped test says so"
 )]
 
+mod chromium;
+mod database_url;
 mod graph;
+mod kills;
+mod known;
+mod migrate;
+mod openapi;
 mod oracle;
+mod own_server;
 mod pages;
 mod peer;
 mod process;
+mod properties;
 mod protocol;
+mod queries;
 mod query;
+mod runs;
+mod scopes;
 mod support;
+mod upgrade;
+mod vanishing;

@@ -10,15 +10,15 @@ use serde_json::json;
 
 use crate::support::{Client, KEY, PASSWORD, envelope};
 
-struct Program {
-    child: Child,
-    client: Client,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) client: Client,
     /// What it printed besides the address.
-    rest: Vec<String>,
+    pub(crate) rest: Vec<String>,
     output: BufReader<std::process::ChildStdout>,
 }
 
-fn command(data: &Path) -> Command {
+pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_car-service"));
     command
         .env_clear()
@@ -31,7 +31,7 @@ fn command(data: &Path) -> Command {
     command
 }
 
-fn start(mut command: Command, lines: usize) -> Program {
+pub(crate) fn start(mut command: Command, lines: usize) -> Program {
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut read = || {
@@ -53,7 +53,7 @@ fn start(mut command: Command, lines: usize) -> Program {
     }
 }
 
-fn with_key(data: &Path) -> Command {
+pub(crate) fn with_key(data: &Path) -> Command {
     let mut command = command(data);
     command
         .env("CAR_SERVICE_KEY", KEY)
@@ -61,7 +61,7 @@ fn with_key(data: &Path) -> Command {
     command
 }
 
-fn fails(mut command: Command, text: &str) {
+pub(crate) fn fails(mut command: Command, text: &str) {
     let Output { status, stderr, .. } = command.output().unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(2), "{stderr}");
@@ -169,96 +169,6 @@ async fn a_database_of_a_newer_program_is_left_alone() {
     fails(with_key(folder.path()), "has version 99");
     std::fs::write(&file, vec![7_u8; 10_000]).unwrap();
     fails(with_key(folder.path()), "cannot open the database");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kill_loses_no_answered_import_and_halves_none() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let mut answered: Vec<(usize, String)> = Vec::new();
-    for round in 0..6_usize {
-        let mut program = start(with_key(folder.path()), 0);
-        program
-            .client
-            .post("databases", json!({}))
-            .await
-            .expect(200);
-        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-        let mut calls = tokio::task::JoinSet::new();
-        for worker in 0..4_usize {
-            let (client, sender) = (program.client.clone(), sender.clone());
-            calls.spawn(async move {
-                for number in 0.. {
-                    let import = round * 10_000 + worker * 1_000 + number;
-                    let rows: Vec<_> = (0..50)
-                        .map(|row| json!({ "external_id": format!("{import}-{row}"), "name": "n" }))
-                        .collect();
-                    let body = envelope(&format!("s{worker}"), json!({ "asset": rows }));
-                    let request = client
-                        .request(reqwest::Method::POST, "imports")
-                        .basic_auth(KEY, Some(PASSWORD))
-                        .json(&body);
-                    let Ok(response) = request.send().await else {
-                        return;
-                    };
-                    let Ok(answer) = response.json::<serde_json::Value>().await else {
-                        return;
-                    };
-                    let id = answer["id"].as_str().unwrap().to_owned();
-                    if sender.send((import, id)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        // The kill comes in the middle of the imports: after some were answered.
-        for _ in 0..(5 + round * 7) {
-            answered.push(receiver.recv().await.unwrap());
-        }
-        program.child.kill().unwrap();
-        program.child.wait().unwrap();
-        while calls.join_next().await.is_some() {}
-        while let Some(more) = receiver.recv().await {
-            answered.push(more);
-        }
-    }
-    let mut program = start(with_key(folder.path()), 0);
-    for (_, id) in &answered {
-        let status = program
-            .client
-            .get(&format!("importstatus/{id}"))
-            .await
-            .expect(200);
-        assert_eq!(status["error_imports"], json!([]), "{id}");
-    }
-    program.child.kill().unwrap();
-    program.child.wait().unwrap();
-
-    let file = folder.path().join("car.db");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", file.display()))
-        .await
-        .unwrap();
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT substr(_id, 1, instr(_id, '-') - 1) AS import, count(*) FROM cur_asset GROUP BY 1",
-    )
-    .fetch_all(&pool)
-    .await
-    .unwrap();
-    for (import, count) in &rows {
-        assert_eq!(*count, 50, "import {import} is half there");
-    }
-    for (import, _) in &answered {
-        let import = import.to_string();
-        assert!(
-            rows.iter().any(|(known, _)| *known == import),
-            "import {import} is lost"
-        );
-    }
-    let (check,): (String,) = sqlx::query_as("PRAGMA integrity_check")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(check, "ok");
 }
 
 #[tokio::test]
@@ -513,120 +423,22 @@ async fn an_address_that_guesses_has_to_wait() {
     program.child.wait().unwrap();
 }
 
-/// Starts a service on a PostgreSQL schema.
-fn replica(url: &str, listen: &str) -> Program {
+/// Starts a service on a PostgreSQL server.
+pub(crate) fn replica(url: &str) -> Program {
+    start(on_server(url), 0)
+}
+
+/// Describes a service on a PostgreSQL server, with fixed credentials.
+pub(crate) fn on_server(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_car-service"));
     command
         .env_clear()
         .env("CAR_SERVICE_KEY", KEY)
         .env("CAR_SERVICE_PASSWORD", PASSWORD)
-        .args(["serve", "--database-url", url, "--listen", listen])
+        .env("CAR_SERVICE_DATABASE_URL", url)
+        .args(["serve", "--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped());
-    start(command, 0)
-}
-
-/// Sends one full import of a source, page by page, to whichever replica answers.
-async fn full_import(clients: &[Client], source: &str, round: usize) {
-    let path = format!("source/{source}/full-import-in-progress");
-    let page = |number: usize| {
-        let ids: Vec<String> = (0..40)
-            .map(|row| format!("{}-{}", round % 2, number * 40 + row))
-            .collect();
-        let assets: Vec<_> = ids
-            .iter()
-            .map(|id| json!({ "external_id": id, "name": format!("round {round}") }))
-            .collect();
-        let edges: Vec<_> = ids
-            .iter()
-            .map(|id| json!({ "_from_external_id": id, "_to_external_id": "v" }))
-            .collect();
-        envelope(
-            source,
-            json!({
-                "asset": assets, "asset_vulnerability": edges,
-                "vulnerability": [{ "external_id": "v", "name": "v" }],
-            }),
-        )
-    };
-    // What was not answered is sent again, to the other replica: the protocol is idempotent.
-    let send = async |method: reqwest::Method, path: &str, body: serde_json::Value| {
-        for attempt in 0_usize.. {
-            let client = &clients[attempt % clients.len()];
-            let request = client
-                .request(method.clone(), path)
-                .basic_auth(KEY, Some(PASSWORD))
-                .json(&body);
-            match request.send().await {
-                Ok(response) if response.status().is_success() => return,
-                Ok(response) if response.status().is_server_error() => {}
-                Ok(response) => panic!("{}", response.text().await.unwrap()),
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    };
-    send(reqwest::Method::POST, &path, json!({})).await;
-    for number in 0..5 {
-        send(reqwest::Method::POST, "imports", page(number)).await;
-    }
-    send(reqwest::Method::DELETE, &path, json!({})).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn replicas_share_one_database_and_survive_kills() {
-    if !crate::support::available(crate::support::Kind::Postgres) {
-        return;
-    }
-    let url = crate::support::postgres_schema().await;
-    let mut steady = replica(&url, "127.0.0.1:0");
-    steady.client.post("databases", json!({})).await.expect(200);
-    // A second replica is killed and started again while four connectors import.
-    let mut shaky = replica(&url, "127.0.0.1:0");
-    let listen = shaky.client.address();
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let mut connectors = tokio::task::JoinSet::new();
-    for number in 0..4 {
-        let clients = if number % 2 == 0 {
-            [shaky.client.clone(), steady.client.clone()]
-        } else {
-            [steady.client.clone(), shaky.client.clone()]
-        };
-        connectors.spawn(async move {
-            for round in 0..5 {
-                full_import(&clients, &format!("s{number}"), round).await;
-            }
-        });
-    }
-    let stopping = std::sync::Arc::clone(&stop);
-    let other = url.clone();
-    let killer = tokio::task::spawn_blocking(move || {
-        while !stopping.load(std::sync::atomic::Ordering::Acquire) {
-            shaky.child.kill().unwrap();
-            shaky.child.wait().unwrap();
-            shaky = replica(&other, &listen);
-        }
-        shaky.child.kill().unwrap();
-        shaky.child.wait().unwrap();
-    });
-    while let Some(done) = connectors.join_next().await {
-        done.unwrap();
-    }
-    stop.store(true, std::sync::atomic::Ordering::Release);
-    killer.await.unwrap();
-    // Every graph is that of its last round: 200 assets of that round, each with its edge.
-    let query = r#"{ asset_aggregate { aggregate { count } } good: asset_aggregate(where: {name: {_eq: "round 4"}, external_id: {_like: "0-%"}, vulnerabilities: {}}) { aggregate { count } } asset_vulnerability_aggregate { aggregate { count } } }"#;
-    let answer = steady
-        .client
-        .post("v3/query", json!({ "query": query }))
-        .await
-        .expect(200);
-    for name in ["asset_aggregate", "good", "asset_vulnerability_aggregate"] {
-        assert_eq!(
-            answer["data"][name]["aggregate"]["count"], 800,
-            "{name}: {answer}"
-        );
-    }
-    steady.child.kill().unwrap();
-    steady.child.wait().unwrap();
+    command
 }
 
 #[tokio::test]

@@ -658,7 +658,24 @@ async fn https_is_spoken_with_a_certificate() {
     );
 }
 
+async fn an_import_of_many_rows_is_there_whole(kind: Kind) {
+    let harness = Harness::ready(kind).await;
+    let rows: Vec<_> = (0..2_500)
+        .map(|row| json!({ "external_id": row.to_string(), "name": "ü", "risk": 0.5 }))
+        .collect();
+    for _ in 0..2 {
+        harness.client.import("s", json!({ "asset": rows })).await;
+        let query = "{ asset_aggregate { aggregate { count sum { risk } } } }";
+        let answer = harness.client.post("v3/query", json!({ "query": query }));
+        let answer = answer.await.expect(200);
+        let found = &answer["data"]["asset_aggregate"]["aggregate"];
+        assert_eq!(found["count"], 2_500, "{answer}");
+        assert_eq!(found["sum"]["risk"], 1_250.0, "{answer}");
+    }
+}
+
 crate::support::store_suite! {
+    an_import_of_many_rows_is_there_whole,
     health_and_numbers_are_real,
     wrong_or_missing_credentials_are_401_with_a_document,
     a_database_is_made_once_and_stays,

@@ -87,6 +87,8 @@ pub(crate) struct Harness {
     pub(crate) server: RunningServer,
     pub(crate) client: Client,
     options: Options,
+    /// Address of the database server, where there is one.
+    database: Option<String>,
     folder: TempDir,
 }
 
@@ -95,6 +97,24 @@ pub(crate) struct Harness {
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+}
+
+/// A caller with a key of its own.
+pub(crate) struct Caller {
+    client: Client,
+    key: String,
+    password: String,
+}
+
+impl Caller {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
+        let request = self
+            .client
+            .request(method, path)
+            .basic_auth(&self.key, Some(&self.password))
+            .json(&body);
+        self.client.send(request).await
+    }
 }
 
 pub(crate) struct Answer {
@@ -126,18 +146,50 @@ impl Harness {
         let mut options = Options::new(folder.path().join("data"))
             .credentials(KEY, PASSWORD)
             .token("a token");
+        let mut database = None;
         if kind == Kind::Postgres {
-            options = options.database_url(postgres_schema().await);
+            let url = postgres_schema().await;
+            options = options.database_url(url.clone());
+            database = Some(url);
         }
-        Self::with(change(options), folder).await
+        Self::with(change(options), database, folder).await
     }
 
-    async fn with(options: Options, folder: TempDir) -> Self {
+    /// Starts a service on a store that holds what statements make.
+    pub(crate) async fn on(kind: Kind, statements: &'static str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let data = folder.path().join("data");
+        let mut options = Options::new(&data).credentials(KEY, PASSWORD);
+        let mut database = None;
+        match kind {
+            Kind::Sqlite => {
+                std::fs::create_dir(&data).unwrap();
+                let file = sqlx::sqlite::SqliteConnectOptions::new()
+                    .filename(data.join("car.db"))
+                    .create_if_missing(true);
+                let pool = sqlx::SqlitePool::connect_with(file).await.unwrap();
+                sqlx::raw_sql(statements).execute(&pool).await.unwrap();
+                pool.close().await;
+            }
+            Kind::Postgres => {
+                let url = postgres_schema().await;
+                let pool = sqlx::PgPool::connect(&url).await.unwrap();
+                sqlx::raw_sql(statements).execute(&pool).await.unwrap();
+                pool.close().await;
+                options = options.database_url(url.clone());
+                database = Some(url);
+            }
+        }
+        Self::with(options, database, folder).await
+    }
+
+    async fn with(options: Options, database: Option<String>, folder: TempDir) -> Self {
         let server = Server::start(options.clone()).await.unwrap();
         Self {
             client: Client::new(&server.url()),
             server,
             options,
+            database,
             folder,
         }
     }
@@ -158,10 +210,31 @@ impl Harness {
         harness
     }
 
+    /// Returns where the data is.
+    pub(crate) fn place(&self) -> car_service::Place {
+        match &self.database {
+            Some(url) => car_service::Place::Server(url.clone()),
+            None => car_service::Place::Folder(self.folder.path().join("data")),
+        }
+    }
+
+    /// Makes a key for a running service and returns a caller that uses it.
+    pub(crate) async fn key(&self, role: &str, sources: &[&str]) -> Caller {
+        let admin = car_service::Admin::open(&self.place()).await.unwrap();
+        let sources = sources.iter().map(|&source| source.to_owned()).collect();
+        let credentials = admin.create_key(role, sources).await.unwrap();
+        admin.close().await;
+        Caller {
+            client: self.client.clone(),
+            key: credentials.key,
+            password: credentials.password,
+        }
+    }
+
     /// Stops the service and starts it again on the same store.
     pub(crate) async fn restart(self) -> Self {
         self.server.shutdown().await;
-        Self::with(self.options, self.folder).await
+        Self::with(self.options, self.database, self.folder).await
     }
 }
 
@@ -176,12 +249,6 @@ impl Client {
                 .unwrap(),
             base: base.to_owned(),
         }
-    }
-
-    /// Returns host and port.
-    pub(crate) fn address(&self) -> String {
-        let rest = self.base.trim_start_matches("http://");
-        rest.split('/').next().unwrap_or_default().to_owned()
     }
 
     /// Builds a call; a path that begins with `v3/` goes to that version.

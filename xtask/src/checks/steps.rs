@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::postgres::{Postgres, TEST_POSTGRES};
+use super::api::api;
 use super::{Outcome, Step, TestCount};
 use crate::place::Place;
+use crate::postgres::Postgres;
 use crate::process::{output, run, run_lines};
 use crate::say::talk;
-use crate::tools::{TEST_PYTHON, Tool, test_python};
+use crate::tools::{TEST_AXE, TEST_PYTHON, Tool, test_axe, test_python};
+
+/// Names the server for the tests of the service.
+const TEST_POSTGRES: &str = "CAR_SERVICE_TEST_POSTGRES";
 
 /// How long a step that compiles may take, from nothing and on two cores.
-const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
+pub(super) const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
 /// How long a step that only reads may take.
 const READ_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long fetching the list of known vulnerabilities may take.
@@ -69,8 +73,23 @@ pub const STEPS: &[Step] = &[
         name: "tests",
         about: "unit and integration tests of all crates, and the rules of the workspace",
         needs: &[],
-        wants: &["jwcrypto", "car-connector-framework", "postgresql"],
+        wants: &[
+            "jwcrypto",
+            "car-connector-framework",
+            "postgresql",
+            "chromium",
+            "axe-core",
+            "moto[server]",
+            "postgresql",
+        ],
         run: tests,
+    },
+    Step {
+        name: "api",
+        about: "the service's answers to made calls, good and bad, against its OpenAPI document",
+        needs: &["schemathesis"],
+        wants: &[],
+        run: api,
     },
     Step {
         name: "doctests",
@@ -82,7 +101,7 @@ pub const STEPS: &[Step] = &[
 ];
 
 /// What all steps that compile have in common, so that they share their artifacts.
-const WHOLE: [&str; 3] = ["--workspace", "--all-features", "--locked"];
+pub(super) const WHOLE: [&str; 3] = ["--workspace", "--all-features", "--locked"];
 
 fn fmt(place: &Place) -> Result<Outcome> {
     run(place.cargo().args(["fmt", "--all", "--check"]), READ_LIMIT)
@@ -166,8 +185,11 @@ fn tests(place: &Place) -> Result<Outcome> {
     if python.exists() {
         command.env(TEST_PYTHON, python);
     }
+    if let Some(axe) = test_axe(place) {
+        command.env(TEST_AXE, axe);
+    }
     // Stops when the tests are through.
-    let postgres = Postgres::start(place)?;
+    let postgres = Postgres::start(place, false)?;
     if let Some(postgres) = &postgres {
         command.env(TEST_POSTGRES, postgres.url());
     }
@@ -209,7 +231,7 @@ fn count_tests(command: &mut Command) -> Result<Outcome> {
     }
 }
 
-fn program(place: &Place, name: &str) -> Result<Command> {
+pub(super) fn program(place: &Place, name: &str) -> Result<Command> {
     match Tool::named(name).and_then(|tool| tool.program(place)) {
         Some(path) => Ok(place.command(path)),
         None => bail!("{name} is missing: `cargo xtask setup` installs it"),

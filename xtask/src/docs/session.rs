@@ -225,6 +225,8 @@ fn start(script: &str, folder: &Path, log: &Path, at: &Programs) -> Result<Child
         .env("PATH", path)
         .env("TMPDIR", folder.join("tmp"))
         .env("WORKSPACE", &at.workspace)
+        // Programs leave nothing in the home of whoever runs the tests.
+        .env("XDG_STATE_HOME", folder.join("tmp"))
         // A group of its own, so that what it leaves behind can be ended with it.
         .process_group(0)
         .stdin(Stdio::null())

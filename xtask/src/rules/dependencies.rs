@@ -55,7 +55,9 @@ fn may_use(from: Layer<'_>, to: Layer<'_>, only_tests: bool) -> bool {
                 Layer::Schema | Layer::Core | Layer::Service | Layer::Server(_)
             )
         }
-        Layer::Bench | Layer::Xtask => !matches!(to, Layer::Bench | Layer::Xtask),
+        Layer::Bench | Layer::Fuzz | Layer::Xtask => {
+            !matches!(to, Layer::Bench | Layer::Fuzz | Layer::Xtask)
+        }
     };
     in_program || (only_tests && tests_may_use(from, to))
 }
@@ -65,6 +67,11 @@ fn tests_may_use(from: Layer<'_>, to: Layer<'_>) -> bool {
     match from {
         Layer::Core | Layer::Service => to == Layer::Testkit,
         Layer::Connector(_) => matches!(to, Layer::Testkit | Layer::Server(_)),
-        Layer::Schema | Layer::Server(_) | Layer::Testkit | Layer::Bench | Layer::Xtask => false,
+        Layer::Schema
+        | Layer::Server(_)
+        | Layer::Testkit
+        | Layer::Bench
+        | Layer::Fuzz
+        | Layer::Xtask => false,
     }
 }

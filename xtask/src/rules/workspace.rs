@@ -61,6 +61,8 @@ pub enum Layer<'a> {
     Server(&'a str),
     /// Measurements.
     Bench,
+    /// Fuzz targets.
+    Fuzz,
     /// Project tasks.
     Xtask,
 }
@@ -75,6 +77,7 @@ impl Member {
             "service" => Some(Layer::Service),
             "testkit" => Some(Layer::Testkit),
             "bench" => Some(Layer::Bench),
+            "fuzz" => Some(Layer::Fuzz),
             "xtask" => Some(Layer::Xtask),
             other => match other.strip_prefix("connectors/")?.split_once('/') {
                 None => Some(Layer::Connector(other.strip_prefix("connectors/")?)),

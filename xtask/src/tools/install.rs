@@ -39,6 +39,7 @@ pub fn install(tool: &Tool, place: &Place) -> Result<()> {
             or_crate,
         } => program(tool, package, version, or_crate, place),
         Source::Module { version } => module(tool, version, place),
+        Source::Npm { version } => npm(tool, version, place),
     }
 }
 
@@ -78,6 +79,33 @@ fn debian(tool: &Tool, package: &str, place: &Place) -> Result<()> {
     }
     run(apt().arg("update"), DOWNLOAD_LIMIT)?;
     run(apt().args(install), DOWNLOAD_LIMIT)
+}
+
+fn npm(tool: &Tool, version: &str, place: &Place) -> Result<()> {
+    if tool.is_installed(place) {
+        return Ok(());
+    }
+    let home = tool.home(place);
+    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    let name = tool.name;
+    run(
+        place
+            .command("npm")
+            .args(["pack", "--silent", "--pack-destination"])
+            .arg(&home)
+            .arg(format!("{name}@{version}")),
+        DOWNLOAD_LIMIT,
+    )?;
+    run(
+        place
+            .command("tar")
+            .arg("-xzf")
+            .arg(home.join(format!("{name}-{version}.tgz")))
+            .arg("-C")
+            .arg(&home),
+        DOWNLOAD_LIMIT,
+    )?;
+    finish(tool, place)
 }
 
 fn program(tool: &Tool, package: &str, version: &str, or_crate: bool, place: &Place) -> Result<()> {

@@ -12,6 +12,8 @@ async fn the_declared_capability_is_the_real_one() {
         username: "user".to_owned(),
         password: Secret::from("hidden-word"),
         page_size: 10,
+        rate_limit: None,
+        rate_limit_dir: None,
     };
     assert!(!format!("{settings:?}").contains("hidden-word"));
     let context = Context {

@@ -58,7 +58,7 @@ fn config_json_names_the_settings_of_the_connector() {
     let settings = catalog
         .settings()
         .iter()
-        .filter(|setting| setting.own)
+        .filter(|setting| setting.own && setting.env.is_some())
         .map(|setting| {
             let field = Field {
                 optional: !setting.required,

@@ -108,6 +108,26 @@ pub(crate) fn edits() -> impl Strategy<Value = Vec<Edit>> {
 }
 
 impl Edit {
+    /// Returns the change with this number: the same every time.
+    pub(crate) fn numbered(number: u64) -> Self {
+        // A multiplicative hash spreads numbers that follow each other.
+        let mut bits = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut take = |most: u64| {
+            bits ^= bits >> 29;
+            bits = bits.wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            (bits >> 32) % most
+        };
+        let kind = take(4);
+        let collection = take(SHAPES.len() as u64) as usize;
+        let (n, m) = (take(256) as u8, take(256) as u8);
+        match kind {
+            0 => Self::Add(collection, n),
+            1 => Self::Set(collection, n, m),
+            2 => Self::Link(collection, n, m),
+            _ => Self::Delete(collection, n),
+        }
+    }
+
     /// Makes the change; one that is not possible, such as deleting from nothing, does nothing.
     pub(crate) async fn apply(&self, source: &ReferenceSource) {
         match *self {

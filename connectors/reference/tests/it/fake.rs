@@ -1,6 +1,7 @@
 //! A source that answers what a test wants, for what a real one never does.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use wiremock::matchers::any;
@@ -18,8 +19,39 @@ pub(crate) struct Behaviour {
     pub(crate) circle: Option<&'static str>,
     /// The name of its state; it has none without.
     pub(crate) state: Option<&'static str>,
+    /// How many requests it allows in a second, and what came of that.
+    pub(crate) allowance: Option<Allowance>,
     /// Answers that come first: the path, and how often.
     pub(crate) first: Vec<(&'static str, u32, ResponseTemplate)>,
+}
+
+/// A limit of requests in any second, by the clock of the source.
+pub(crate) struct Allowance {
+    pub(crate) each_second: usize,
+    /// When requests came.
+    pub(crate) came: Vec<Instant>,
+    pub(crate) refused: usize,
+}
+
+impl Allowance {
+    pub(crate) fn new(each_second: usize) -> Self {
+        Self {
+            each_second,
+            came: Vec::new(),
+            refused: 0,
+        }
+    }
+
+    /// Counts a request; returns whether it is one too many.
+    fn is_exceeded(&mut self) -> bool {
+        let now = Instant::now();
+        let recent = self.came.iter().rev();
+        let in_window = recent.take_while(|came| now - **came < Duration::from_secs(1));
+        let exceeded = in_window.count() >= self.each_second;
+        self.came.push(now);
+        self.refused += usize::from(exceeded);
+        exceeded
+    }
 }
 
 /// A source that can be told what to do.
@@ -49,14 +81,17 @@ impl Fake {
         self.server.address().to_string()
     }
 
-    /// Changes what it does.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Behaviour)) {
-        change(&mut self.behaviour.lock().unwrap());
+    /// Changes what it does, or looks at it.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Behaviour) -> T) -> T {
+        change(&mut self.behaviour.lock().unwrap())
     }
 }
 
 impl Behaviour {
     fn answer(&mut self, request: &Request) -> ResponseTemplate {
+        if self.allowance.as_mut().is_some_and(Allowance::is_exceeded) {
+            return ResponseTemplate::new(429).insert_header("retry-after", "1");
+        }
         let path = request.url.path();
         for (wanted, times, answer) in &mut self.first {
             if path == *wanted && *times > 0 {

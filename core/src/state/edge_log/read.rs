@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{EDGE, EdgeLogError, Entry, HEAD, HEADER, NAME, RunId, VERTEX, header_of, seed};
+use super::{EDGE, EdgeLogError, Entry, HEAD, HEADER, NAME, RunId, SCOPE, VERTEX, header_of, seed};
 
 /// Entries of an edge log in the order in which they came.
 ///
@@ -17,6 +17,8 @@ pub struct EdgeLogReader {
     run: RunId,
     file: BufReader<File>,
     offset: u64,
+    /// Where the present record begins.
+    begin: u64,
     len: u64,
     names: Vec<Box<str>>,
     record: Vec<u8>,
@@ -31,6 +33,7 @@ impl EdgeLogReader {
             run,
             file: BufReader::with_capacity(1 << 18, file),
             offset: 0,
+            begin: 0,
             len,
             names: Vec::new(),
             record: Vec::new(),
@@ -55,25 +58,51 @@ impl EdgeLogReader {
         reason = "an entry borrows from the reader"
     )]
     pub fn next(&mut self) -> Result<Option<Entry<'_>>, EdgeLogError> {
-        let begin = loop {
+        if !self.step()? {
+            return Ok(None);
+        }
+        self.current()
+    }
+
+    /// Returns the present entry once more, `None` before the first one.
+    ///
+    /// # Errors
+    ///
+    /// As [`EdgeLogReader::next`].
+    pub fn current(&self) -> Result<Option<Entry<'_>>, EdgeLogError> {
+        if self.record.is_empty() {
+            return Ok(None);
+        }
+        decode(&self.names, &self.record)
+            .map(Some)
+            .map_err(|reason| EdgeLogError::damaged(&self.path, self.begin, reason))
+    }
+
+    /// Reads records up to the next one that is an entry; tells whether there is one.
+    fn step(&mut self) -> Result<bool, EdgeLogError> {
+        loop {
             if self.offset >= self.len {
-                return Ok(None);
+                return Ok(false);
             }
             self.record()?;
-            let begin = self.offset;
+            self.begin = self.offset;
             if self.record.first() == Some(&NAME) {
                 learn(&mut self.names, &self.record).map_err(|reason| self.damaged(reason))?;
             }
-            self.offset = begin
+            self.offset = self
+                .begin
                 .saturating_add(HEAD as u64)
                 .saturating_add(self.record.len() as u64);
             if self.record.first() != Some(&NAME) {
-                break begin;
+                return Ok(true);
             }
-        };
-        decode(&self.names, &self.record)
-            .map(Some)
-            .map_err(|reason| EdgeLogError::damaged(&self.path, begin, reason))
+        }
+    }
+
+    /// Returns the place in the file behind the last entry.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.offset
     }
 
     /// Returns the names by their index.
@@ -155,6 +184,13 @@ fn decode<'a>(names: &'a [Box<str>], record: &'a [u8]) -> Result<Entry<'a>, &'st
                 to: u64::from_le_bytes(*to),
                 json,
             })
+        }
+        SCOPE => {
+            let index = rest.try_into().map_err(|_| SHORT)?;
+            let name = names
+                .get(usize::from(u16::from_le_bytes(index)))
+                .ok_or("a name is missing")?;
+            Ok(Entry::Scope { name })
         }
         VERTEX => {
             let (id, rest) = rest.split_first_chunk().ok_or(SHORT)?;

@@ -25,6 +25,11 @@ CREATE TABLE run (
     report_key TEXT NOT NULL,
     present_state TEXT,
     edge_log_len INTEGER NOT NULL,   -- bytes
+    edges_from INTEGER NOT NULL DEFAULT 0, -- bytes of the edge log that are settled
+    session TEXT,                    -- the session at the CAR service
+    swept INTEGER NOT NULL DEFAULT 0, -- 1 once its session is closed
+    sealed INTEGER NOT NULL DEFAULT 0, -- 1 while its session is being closed
+    progress TEXT,                   -- the engine's own notes
     resumes INTEGER NOT NULL,
     ended_at INTEGER,
     outcome TEXT,
@@ -43,8 +48,9 @@ CREATE TABLE scope (
     pages INTEGER NOT NULL,
     rows INTEGER NOT NULL,
     error TEXT,                      -- a list, as JSON
+    settled INTEGER NOT NULL DEFAULT 0, -- 1 once a session was closed for it
     PRIMARY KEY (run, name)
 ) STRICT, WITHOUT ROWID;
 
 PRAGMA application_id = 0x43415253;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

@@ -15,7 +15,7 @@ use crate::report::{Mode, Outcome};
 use crate::state::StateStore as _;
 use crate::state::error::StateError;
 use crate::state::lease::Lease;
-use crate::state::model::{Begun, Ending, Fingerprint, Run, RunId, Start};
+use crate::state::model::{Begun, Checkpoint, Ending, Fingerprint, Run, RunId, Start};
 
 /// What comes between the name of the state and the number of a run in the name of an edge log.
 pub(super) const EDGES: &str = "-edges-";
@@ -32,7 +32,13 @@ struct OpenRun {
     report_key: String,
     present_state: Option<String>,
     edge_log_len: i64,
+    edges_from: i64,
     resumes: i64,
+    session: Option<String>,
+    swept: bool,
+    sealed: bool,
+    outcome: Option<String>,
+    progress: Option<String>,
 }
 
 impl FromRow<'_, SqliteRow> for OpenRun {
@@ -48,6 +54,12 @@ impl FromRow<'_, SqliteRow> for OpenRun {
             report_key: row.try_get("report_key")?,
             present_state: row.try_get("present_state")?,
             edge_log_len: row.try_get("edge_log_len")?,
+            edges_from: row.try_get("edges_from")?,
+            session: row.try_get("session")?,
+            swept: row.try_get("swept")?,
+            sealed: row.try_get("sealed")?,
+            outcome: row.try_get("outcome")?,
+            progress: row.try_get("progress")?,
             resumes: row.try_get("resumes")?,
         })
     }
@@ -61,6 +73,10 @@ impl OpenRun {
             Some("an incremental import comes after it".to_owned())
         } else if self.mode != Mode::Full.as_str() {
             Some("it is an incremental import".to_owned())
+        } else if self.sealed {
+            Some("it stopped while its session was being closed".to_owned())
+        } else if self.outcome.as_deref() == Some(outcome_text(Outcome::Partial)) && !start.retry {
+            Some("it ended, though with scopes that could not be read".to_owned())
         } else if age > start.resume_within {
             let hours = |time: Duration| time.as_secs() / 3600;
             Some(format!(
@@ -68,6 +84,8 @@ impl OpenRun {
                 hours(age),
                 hours(start.resume_within)
             ))
+        } else if !self.swept && self.session != start.session {
+            Some("its session at the CAR service is no longer the one that is open".to_owned())
         } else {
             fingerprint.difference(&Fingerprint {
                 connector: self.connector.clone(),
@@ -93,13 +111,21 @@ impl SqliteStore {
         lease::hold(&mut transaction, lease, &now).await?;
         let open: Option<OpenRun> = sqlx::query_as(
             "SELECT id, mode, connector, version, settings, extension, started_at, report_key, \
-                    present_state, edge_log_len, resumes \
+                    present_state, edge_log_len, edges_from, resumes, session, swept, sealed, \
+                    outcome, progress \
              FROM run WHERE source = ? AND open = 1",
         )
         .bind(lease.source())
         .fetch_optional(&mut *transaction)
         .await
         .map_err(storage(doing))?;
+        let obstacle = match &open {
+            None => Some("the last one is complete, or there was none".to_owned()),
+            Some(open) => open.obstacle(fingerprint, start),
+        };
+        if let (true, Some(reason)) = (start.retry, obstacle) {
+            return Err(StateError::NothingToRetry { reason });
+        }
         let run = match open {
             None => insert(&mut transaction, lease.source(), fingerprint, start).await?,
             Some(open) => match open.obstacle(fingerprint, start) {
@@ -232,6 +258,9 @@ async fn insert(
         present_state: start.present_state.clone(),
         scopes: Vec::new(),
         edge_log_len: 0,
+        edges_from: 0,
+        session: None,
+        progress: None,
     })
 }
 
@@ -259,6 +288,9 @@ async fn resume(
         present_state: open.present_state.map(ModelState),
         scopes: scopes(transaction, RunId(open.id)).await?,
         edge_log_len: unsigned(open.edge_log_len),
+        edges_from: unsigned(open.edges_from),
+        session: open.session.filter(|_| !open.swept),
+        progress: open.progress,
     })
 }
 
@@ -282,6 +314,34 @@ async fn end(
     .execute(&mut **transaction)
     .await
     .map_err(storage("written"))?;
+    match &ending.settled {
+        Some(settled) => settle(transaction, run, settled).await,
+        None => Ok(()),
+    }
+}
+
+/// Notes that the session of a run was closed for some of its scopes; the others begin anew.
+async fn settle(
+    transaction: &mut Transaction<'_, Sqlite>,
+    run: RunId,
+    settled: &BTreeSet<String>,
+) -> Result<(), StateError> {
+    let names = serde_json::Value::from_iter(settled.iter().map(String::as_str)).to_string();
+    for statement in [
+        "UPDATE run SET swept = 1, sealed = 0, session = NULL, edges_from = edge_log_len \
+         WHERE id = ?1 AND ?2 IS NOT NULL",
+        "UPDATE scope SET settled = 1 \
+         WHERE run = ?1 AND name IN (SELECT value FROM json_each(?2))",
+        "UPDATE scope SET cursor = NULL, complete = 0, pages = 0, rows = 0 \
+         WHERE run = ?1 AND settled = 0 AND ?2 IS NOT NULL",
+    ] {
+        sqlx::query(statement)
+            .bind(run.0)
+            .bind(&names)
+            .execute(&mut **transaction)
+            .await
+            .map_err(storage("written"))?;
+    }
     Ok(())
 }
 
@@ -294,19 +354,21 @@ pub(super) async fn check_open(
     open_log_len(transaction, source, run).await.map(drop)
 }
 
-/// Records the length of the edge log.
-pub(super) async fn edge_log(
+/// Records the length of the edge log, and the engine's notes.
+pub(super) async fn note(
     transaction: &mut Transaction<'_, Sqlite>,
     source: &str,
     run: RunId,
-    len: u64,
+    checkpoint: &Checkpoint<'_>,
 ) -> Result<(), StateError> {
+    let len = checkpoint.edge_log_len;
     let stored = open_log_len(transaction, source, run).await?;
     if len < stored {
         return Err(StateError::EdgeLogShrank { stored, given: len });
     }
-    sqlx::query("UPDATE run SET edge_log_len = ? WHERE id = ?")
+    sqlx::query("UPDATE run SET edge_log_len = ?, progress = ifnull(?, progress) WHERE id = ?")
         .bind(signed(len))
+        .bind(checkpoint.progress)
         .bind(run.0)
         .execute(&mut **transaction)
         .await

@@ -82,7 +82,7 @@ async fn refused(
     from: Position,
 ) -> Result<StateError, StateError> {
     let row: Option<ScopeRow> = sqlx::query_as(
-        "SELECT name, cursor, complete, pages, rows, error FROM scope WHERE run = ? AND name = ?",
+        "SELECT name, cursor, complete, pages, rows, error, settled FROM scope WHERE run = ? AND name = ?",
     )
     .bind(run.0)
     .bind(scope)
@@ -103,6 +103,7 @@ struct ScopeRow {
     pages: i64,
     rows: i64,
     error: Option<String>,
+    settled: bool,
 }
 
 impl FromRow<'_, SqliteRow> for ScopeRow {
@@ -114,6 +115,7 @@ impl FromRow<'_, SqliteRow> for ScopeRow {
             pages: row.try_get("pages")?,
             rows: row.try_get("rows")?,
             error: row.try_get("error")?,
+            settled: row.try_get("settled")?,
         })
     }
 }
@@ -126,6 +128,7 @@ impl From<ScopeRow> for ScopeState {
             pages: unsigned(row.pages),
             rows: unsigned(row.rows),
             complete: row.complete,
+            settled: row.settled,
             error: unlist(row.error),
         }
     }
@@ -137,7 +140,7 @@ pub(super) async fn scopes(
     run: RunId,
 ) -> Result<Vec<ScopeState>, StateError> {
     let rows: Vec<ScopeRow> = sqlx::query_as(
-        "SELECT name, cursor, complete, pages, rows, error FROM scope WHERE run = ? ORDER BY name",
+        "SELECT name, cursor, complete, pages, rows, error, settled FROM scope WHERE run = ? ORDER BY name",
     )
     .bind(run.0)
     .fetch_all(connection)
@@ -152,7 +155,7 @@ pub(super) async fn failed_scopes(
     source: &str,
 ) -> Result<Vec<ScopeState>, StateError> {
     let rows: Vec<ScopeRow> = sqlx::query_as(
-        "SELECT name, cursor, complete, pages, rows, error FROM scope \
+        "SELECT name, cursor, complete, pages, rows, error, settled FROM scope \
          WHERE run = (SELECT max(id) FROM run WHERE source = ? AND mode = 'full') \
            AND error IS NOT NULL \
          ORDER BY name",

@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::{Ended, Probe, ended, lines};
 
 /// A service with an empty database.
-async fn service() -> MockServer {
+pub(super) async fn service() -> MockServer {
     let server = MockServer::start().await;
     let answers = [
         (
@@ -111,7 +111,7 @@ async fn an_import_ends_with_a_summary() {
 #[tokio::test]
 async fn log_lines_tell_the_run() {
     let (server, dir) = (service().await, tempfile::tempdir().unwrap());
-    let done = import(&server, &dir, "import -regions eu -full").await;
+    let done = import(&server, &dir, "import -regions eu -full -state none").await;
     assert_eq!(done.code, 0, "{}", done.stderr);
     let told = lines(&done.stderr);
     for line in &told {

@@ -89,7 +89,11 @@ async fn the_spec_is_json() {
       "title": "Probe",
       "verbs": [
         "import",
+        "plan",
         "test-connection",
+        "quarantine",
+        "serve",
+        "tasks",
         "spec",
         "completions",
         "man"

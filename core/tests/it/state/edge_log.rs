@@ -13,6 +13,7 @@ const RUN: RunId = RunId(5);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Owned {
     Edge(String, [bool; 4], u64, u64, Vec<u8>),
+    Scope(String),
     Vertex(u64, bool),
 }
 
@@ -26,6 +27,7 @@ impl Owned {
                 to: *to,
                 json,
             },
+            Self::Scope(name) => Entry::Scope { name },
             Self::Vertex(id, rejected) => Entry::Vertex {
                 id: *id,
                 rejected: *rejected,
@@ -74,6 +76,7 @@ pub(super) fn content(log: &EdgeLog) -> Result<Vec<Owned>, EdgeLogError> {
                 to,
                 json,
             } => Owned::Edge(collection.to_owned(), has, from, to, json.to_vec()),
+            Entry::Scope { name } => Owned::Scope(name.to_owned()),
             Entry::Vertex { id, rejected } => Owned::Vertex(id, rejected),
         });
     }

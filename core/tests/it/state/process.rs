@@ -1,86 +1,20 @@
 //! Processes that compete for a lease, and processes that are killed while they write.
 
-use std::io::Write as _;
 use std::ops::Range;
 use std::path::Path;
-use std::process::Stdio;
 
 use car_core::Failure;
 use car_core::state::{EdgeLog, Lease, Run, RunId, SqliteStore, StateError, StateStore, open_run};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::edge_log::{content, edges};
 use super::{acquire, fingerprint, page, start};
-use crate::support::soon;
+use crate::support::{Other, say};
 
-const MARK: &str = "said: ";
+/// The test that is another process.
+const OTHER: &str = "state::process::other";
 const SCOPES: [&str; 2] = ["a", "b"];
 const PAGES: u64 = 40;
 const EDGES: u64 = 30;
-
-/// Another process of this test program.
-struct Other {
-    child: Child,
-    /// Closed when this is dropped, and the process ends.
-    _stdin: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Other {
-    async fn start(task: &str, folder: &Path) -> Self {
-        Self::start_by(Command::new(std::env::current_exe().unwrap()), task, folder).await
-    }
-
-    async fn start_by(mut command: Command, task: &str, folder: &Path) -> Self {
-        let mut child = command
-            .args([
-                "state::process::other",
-                "--exact",
-                "--ignored",
-                "--nocapture",
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let line = format!("{task} {}\n", folder.display());
-        stdin.write_all(line.as_bytes()).await.unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self {
-            child,
-            _stdin: stdin,
-            lines,
-        }
-    }
-
-    /// Returns what it says next, `None` when it has ended.
-    async fn says(&mut self) -> Option<String> {
-        soon(async {
-            loop {
-                let line = self.lines.next_line().await.unwrap()?;
-                // The test program's own words may stand before it on the line.
-                if let Some((_, said)) = line.split_once(MARK) {
-                    return Some(said.to_owned());
-                }
-            }
-        })
-        .await
-    }
-
-    /// Kills it as `kill -9` does.
-    async fn kill(mut self) {
-        soon(self.child.kill()).await.unwrap();
-    }
-}
-
-fn say(what: &str) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{MARK}{what}").unwrap();
-    out.flush().unwrap();
-}
 
 #[test]
 #[ignore = "the other tests here start it as a process of its own"]
@@ -127,7 +61,7 @@ async fn of_processes_that_compete_one_wins_and_a_killed_one_is_replaced_at_once
     for round in 1..=6 {
         let mut others = Vec::new();
         for _ in 0..4 {
-            others.push(Other::start("compete", folder.path()).await);
+            others.push(Other::start(OTHER, "compete", folder.path()).await);
         }
         let mut answers = Vec::new();
         for other in &mut others {
@@ -224,7 +158,7 @@ async fn killed_anywhere_nothing_that_was_acknowledged_is_lost_or_doubled() {
     let mut first = None;
     // Reads some more pages each time, then kills; between kill and death it goes on working.
     for patience in [0, 1, 2, 3, 5, 4, 2, 1, 3, 6, 7, 1, 2, 1000] {
-        let mut other = Other::start("work", folder.path()).await;
+        let mut other = Other::start(OTHER, "work", folder.path()).await;
         for _ in 0..patience {
             let Some(said) = other.says().await else {
                 break;
@@ -245,11 +179,7 @@ async fn killed_anywhere_nothing_that_was_acknowledged_is_lost_or_doubled() {
 #[tokio::test]
 async fn when_nothing_can_be_written_any_more_the_run_says_so_and_goes_on_later() {
     let folder = tempfile::tempdir().unwrap();
-    let mut limited = Command::new("sh");
-    limited
-        .args(["-c", "trap '' XFSZ; ulimit -f 600; exec \"$@\"", "sh"])
-        .arg(std::env::current_exe().unwrap());
-    let mut other = Other::start_by(limited, "fill", folder.path()).await;
+    let mut other = Other::start_limited(600, OTHER, "fill", folder.path()).await;
     let mut acknowledged = [0_u64; 2];
     let mut last = String::new();
     while let Some(said) = other.says().await {

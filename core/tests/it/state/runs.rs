@@ -22,6 +22,7 @@ fn scope(name: &str, at: &str, pages: u64) -> ScopeState {
         pages,
         rows: pages * 10,
         complete: at.is_empty(),
+        settled: false,
         error: Vec::new(),
     }
 }
@@ -45,6 +46,9 @@ async fn an_unfinished_run_goes_on_where_it_stood() {
             present_state: Some(ModelState("state at 1000".to_owned())),
             scopes: Vec::new(),
             edge_log_len: 0,
+            edges_from: 0,
+            session: None,
+            progress: None,
         }
     );
     let advances = [
@@ -240,7 +244,11 @@ async fn failed_scopes_are_known_until_they_advance() {
     );
     assert_eq!(store.failed_scopes("other").await.unwrap(), []);
 
-    let resumed = begin(&store, &lease).await;
+    let retry = Start {
+        retry: true,
+        ..start(1000)
+    };
+    let resumed = store.begin(&lease, &fingerprint(), &retry).await.unwrap();
     assert_eq!(resumed.begun, Begun::Resumed { times: 1 });
     store
         .advance(&lease, run, &[page("a", "", "1"), page("b", "", "")], 0)

@@ -37,9 +37,14 @@ async fn a_file_of_version_1_opens_and_its_run_goes_on() {
 
     let lease = acquire(&store).await.unwrap();
     assert_eq!(lease.fence(), 2);
-    let (run, log) = open_run(&store, &lease, &fingerprint(), &start(2000))
+    let retry = Start {
+        retry: true,
+        ..start(2000)
+    };
+    let (run, log) = open_run(&store, &lease, &fingerprint(), &retry)
         .await
         .unwrap();
+    assert_eq!((run.session.clone(), run.edges_from), (None, 0));
     assert_eq!(run.begun, Begun::Resumed { times: 1 });
     assert_eq!((run.started_at, run.report_key.as_str()), (1000, "1000"));
     assert_eq!(

@@ -35,16 +35,16 @@ async fn sql(path: &Path, statement: &'static str) {
 async fn a_newer_version_is_refused_and_left_as_it_is() {
     let bench = Bench::new();
     bench.store().await.close().await.unwrap();
-    sql(&bench.file, "PRAGMA user_version = 2").await;
+    sql(&bench.file, "PRAGMA user_version = 3").await;
     let before = std::fs::read(&bench.file).unwrap();
     let (problem, failure) = problem(&bench.file).await;
-    assert_eq!(problem, Problem::Newer { found: 2 });
+    assert_eq!(problem, Problem::Newer { found: 3 });
     assert_eq!(failure.kind(), FailureKind::InvalidParameter);
     assert_eq!(
         failure.to_string(),
         format!(
             "`--state`: the run state in `{}` cannot be used: a newer version of the program \
-             wrote it (layout 2)",
+             wrote it (layout 3)",
             bench.file.display()
         )
     );

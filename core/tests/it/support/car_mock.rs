@@ -1,6 +1,8 @@
 //! A CAR service that answers the protocol rightly unless it is told to misbehave, and remembers
 //! what it was asked.
 
+mod known;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -72,7 +74,7 @@ struct Fault {
 }
 
 /// Identity of a row: collection and key, or collection and both ends.
-type RowId = (String, String);
+pub(super) type RowId = (String, String);
 
 struct State {
     asked: Vec<Asked>,
@@ -85,6 +87,8 @@ struct State {
     rows: BTreeMap<RowId, Value>,
     session: Option<BTreeSet<RowId>>,
     queued: Vec<Value>,
+    report: Option<String>,
+    hashes: BTreeMap<RowId, String>,
     order: Order,
     random: StdRng,
     next: u64,
@@ -117,6 +121,8 @@ impl CarMock {
             rows: BTreeMap::new(),
             session: None,
             queued: Vec::new(),
+            report: None,
+            hashes: BTreeMap::new(),
             order: Order::Came,
             random: StdRng::seed_from_u64(0),
             next: 0,
@@ -303,6 +309,7 @@ fn name(method: &str, path: &str, body: &[u8]) -> &'static str {
     let segments: Vec<&str> = path.split('/').collect();
     match (method, segments.as_slice()) {
         ("GET", ["v3", "carSchema", _]) => "get extension",
+        ("GET", ["v3", "carSchema"]) => "list extensions",
         ("POST", ["v3", "carSchema"]) => "post extension",
         ("GET", ["v3", "importSchema"]) => "get import schema",
         ("GET", ["v3", "health"]) => "get health",
@@ -320,6 +327,9 @@ fn name(method: &str, path: &str, body: &[u8]) -> &'static str {
         ("DELETE", ["v2", "source", _, "full-import-in-progress"]) => "close session",
         ("GET", ["v2", "jobstatus", _]) => "get job status",
         ("POST", ["v2", "imports"]) => "post import",
+        ("POST", ["v3", "imports", "compare"]) => "compare import",
+        ("POST", ["v3", "imports", "unchanged"]) => "report unchanged",
+        ("GET", ["v3", "source", _, "rows"]) => "list rows",
         ("GET", ["v2", "importstatus"]) => "get import status",
         ("DELETE", ["v2", "source", _, collection]) if collection.contains('_') => "delete edge",
         ("DELETE", ["v2", "source", _, _]) => "delete vertices",
@@ -339,7 +349,7 @@ fn asked(request: &Request) -> Asked {
     }
 }
 
-fn row_id(collection: &str, row: &Value) -> RowId {
+pub(super) fn row_id(collection: &str, row: &Value) -> RowId {
     let text = |names: [&str; 2]| {
         names
             .iter()
@@ -361,7 +371,7 @@ fn row_id(collection: &str, row: &Value) -> RowId {
     (collection.to_owned(), key)
 }
 
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8()
         .unwrap()
@@ -435,6 +445,9 @@ impl State {
                 Some(extension) => ok(extension),
                 None => ResponseTemplate::new(404),
             },
+            "list extensions" => {
+                ok(&json!({ "schemas": self.extensions.values().collect::<Vec<_>>() }))
+            }
             "post extension" => {
                 let extension = asked.json();
                 let mut model = Model::core();
@@ -461,7 +474,9 @@ impl State {
             "repair database" => ok(&json!({ "job_id": self.new_id("job") })),
             "get source" => match self.sources.get(&segment(2)) {
                 None => ResponseTemplate::new(404),
-                Some(state) => ok(&json!({ "_key": segment(2), "model_state_id": state })),
+                Some(state) => ok(&json!({
+                    "_key": segment(2), "model_state_id": state, "report": self.report,
+                })),
             },
             "clear save point" | "write save point" => {
                 let key = decoded(asked.query.strip_prefix("key=").unwrap());
@@ -491,7 +506,10 @@ impl State {
             "keep rows" => ok(&json!({})),
             "get job status" => ok(&json!({ "status": "COMPLETE" })),
             "post import" => {
-                self.queued.push(asked.json());
+                let envelope = asked.json();
+                self.report = envelope["report"]["_key"].as_str().map(str::to_owned);
+                self.hashes.extend(known::hashes(&asked.body));
+                self.queued.push(envelope);
                 ok(&json!({ "id": self.new_id("import"), "status": "INPROGRESS" }))
             }
             "get import status" => {
@@ -501,11 +519,24 @@ impl State {
             "delete vertices" => {
                 let (_, list) = asked.query.split_once('=').unwrap();
                 for key in list.split(',').map(decoded) {
-                    self.rows.remove(&(segment(3), key));
+                    known::retire_vertex(&mut self.rows, &segment(3), &key);
                 }
                 ResponseTemplate::new(200)
             }
-            "delete edge" | "deactivate edge" => ResponseTemplate::new(200),
+            "delete edge" => {
+                known::retire_edge(&mut self.rows, &segment(3), &asked.query);
+                ResponseTemplate::new(200)
+            }
+            "deactivate edge" => ResponseTemplate::new(200),
+            "compare import" => ok(&known::compare(&self.rows, &asked.json())),
+            "list rows" => ok(&known::list(&self.rows, &asked.query)),
+            "report unchanged" => {
+                let (answer, same) = known::unchanged(&self.rows, &self.hashes, &asked.json());
+                if let Some(session) = &mut self.session {
+                    session.extend(same);
+                }
+                ok(&answer)
+            }
             _ => ResponseTemplate::new(501),
         }
     }

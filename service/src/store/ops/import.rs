@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use car_schema::{Report, Source};
+use car_schema::{Identity, Report, Source};
 
 use super::super::conn::Conn;
 use super::super::dialect::quote;
 use super::super::job::Operation;
-use super::super::layout::{Layout, Table};
+use super::super::layout::{FieldColumn, Layout, Table};
 use super::super::value::Value;
-use super::retire::{close_rows, close_tag_rows};
+use super::natural::Keys;
+use super::retire::close_rows;
+use super::scope::{self, Scope};
 use super::source::{self, SourceRow};
-use super::{check_state, json_ints, json_pairs, json_texts, now};
+use super::tags::write_tags;
+use super::{check_state, json_ints, json_pairs, json_texts, late, now, unique};
 use crate::error::Result;
 
 /// A row that is ready to be stored.
@@ -36,6 +39,11 @@ pub(crate) struct ReadyRow {
     pub(crate) tag: Vec<String>,
     /// Tags to take off.
     pub(crate) untag: Vec<String>,
+    /// Which of the rows of its collection it is.
+    pub(crate) position: u64,
+    /// Hash of the bytes that say all this, by which a sender can tell that they are known;
+    /// `None` when they are never the same twice.
+    pub(crate) raw: Option<i64>,
     /// Whether the ends are external ids of natural-key vertices, which may have other keys.
     pub(crate) by_external_id: [bool; 2],
 }
@@ -77,12 +85,39 @@ pub(crate) struct Applied {
 }
 
 /// What all rows of an import share.
-struct Stamp {
-    source: i64,
+pub(super) struct Stamp {
+    pub(super) source: i64,
+    pub(super) scope: Option<Scope>,
     mark: i64,
     now: i64,
     seen: i64,
     report: Value,
+}
+
+impl Stamp {
+    /// Writes down who reports and in which run, and locks the source for this writer.
+    pub(super) async fn new(conn: &mut dyn Conn, source: &Source, report: &Report) -> Result<Self> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a time in milliseconds fits"
+        )]
+        let seen = report.timestamp as i64;
+        let key = report.key.as_deref();
+        let source = source::upsert(conn, source, Some(seen), key).await?;
+        write_report(conn, &source, report, seen).await?;
+        let scope = match &report.scope {
+            Some(name) => Some(scope::intern(conn, source.pk, name).await?),
+            None => None,
+        };
+        Ok(Self {
+            source: source.pk,
+            mark: source.mark,
+            now: now(),
+            seen,
+            report: Value::opt_text(key),
+            scope,
+        })
+    }
 }
 
 #[async_trait]
@@ -90,25 +125,8 @@ impl Operation for Import {
     type Output = Applied;
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<Applied> {
-        check_state(conn, self.model).await?;
-        if let Some(sql) = conn.dialect().prefer_indexes() {
-            conn.execute(sql.into(), Vec::new()).await?;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a time in milliseconds fits"
-        )]
-        let seen = self.report.timestamp as i64;
-        let report = self.report.key.as_deref();
-        let source = source::upsert(conn, &self.source, Some(seen), report).await?;
-        write_report(conn, &source, &self.report, seen).await?;
-        let stamp = Stamp {
-            source: source.pk,
-            mark: source.mark,
-            now: now(),
-            seen,
-            report: Value::opt_text(report),
-        };
+        prepare(conn, self.model).await?;
+        let stamp = Stamp::new(conn, &self.source, &self.report).await?;
         let mut applied = Applied::default();
         let mut count = 0_usize;
         for batch in self.batches {
@@ -125,7 +143,7 @@ impl Operation for Import {
             "INSERT INTO imports (id, source, at, row_count) VALUES ($1, $2, $3, $4)".into(),
             vec![
                 self.id.into(),
-                source.pk.into(),
+                stamp.source.into(),
                 stamp.now.into(),
                 i64::try_from(count).unwrap_or(i64::MAX).into(),
             ],
@@ -133,6 +151,15 @@ impl Operation for Import {
         .await?;
         Ok(applied)
     }
+}
+
+/// Begins a write of reported rows.
+pub(super) async fn prepare(conn: &mut dyn Conn, model: i64) -> Result<()> {
+    check_state(conn, model).await?;
+    if let Some(sql) = conn.dialect().prefer_indexes() {
+        conn.execute(sql.into(), Vec::new()).await?;
+    }
+    Ok(())
 }
 
 async fn write_report(
@@ -171,68 +198,140 @@ async fn apply_batch(
     layout: &Layout,
     table: &Table,
     stamp: &Stamp,
-    mut rows: Vec<ReadyRow>,
+    rows: Vec<ReadyRow>,
 ) -> Result<Applied> {
-    if let Some(ends) = &table.ends {
-        let ends = [ends.0.clone(), ends.1.clone()];
-        rows = resolve_ends(conn, layout, &ends, stamp.source, rows).await?;
-    }
+    let rows = resolve_ends(conn, layout, table, stamp.source, rows).await?;
     let known = look_up(conn, table, stamp.source, &rows).await?;
+    let before = known.0.values().map(|known| known.scopes);
+    let grown = scope::grow(conn, stamp.source, stamp.scope, before).await?;
     let (mut same, mut stale, mut write) = (Vec::new(), Vec::new(), Vec::new());
+    let mut moved = Vec::new();
     let (mut tag, mut untag) = (Vec::new(), Vec::new());
     for row in rows {
         tag.extend(row.tag.iter().map(|name| (row.id.clone(), name.clone())));
         untag.extend(row.untag.iter().map(|name| (row.id.clone(), name.clone())));
-        match known.get(&(row.id.as_str(), row.to.as_str()) as &dyn PairKey) {
-            Some((pk, hash)) if *hash == row.hash => same.push(*pk),
-            Some((pk, _)) => {
-                stale.push(*pk);
-                write.push(row);
+        match known.get(&row.id, &row.to) {
+            Some(known) if known.hash == row.hash => {
+                let scopes = grown.of(known.scopes);
+                if scopes == known.scopes && row.raw == known.raw {
+                    same.push(known.pk);
+                } else {
+                    moved.push((known.pk, row.raw, scopes));
+                }
             }
-            None => write.push(row),
+            Some(known) => {
+                stale.push(known.pk);
+                write.push((row, grown.of(known.scopes)));
+            }
+            None => write.push((row, grown.of(None))),
         }
     }
     let applied = Applied {
         created: write.len().saturating_sub(stale.len()),
         changed: stale.len(),
-        unchanged: same.len(),
+        unchanged: same.len().saturating_add(moved.len()),
     };
-    if !same.is_empty() {
-        conn.execute(
-            format!(
-                "UPDATE {} SET \"_seen\" = $1, \"_report\" = $2, \"_mark\" = $3 WHERE \"_pk\" IN {}",
-                quote(&table.current()),
-                conn.dialect().ints(4)
-            ),
-            vec![
-                stamp.seen.into(),
-                stamp.report.clone(),
-                stamp.mark.into(),
-                json_ints(&same),
-            ],
-        )
-        .await?;
-    }
+    touch(conn, table, stamp, &same, &moved).await?;
     if !stale.is_empty() {
         let condition = format!("\"_pk\" IN {}", conn.dialect().ints(2));
         close_rows(conn, table, &condition, vec![json_ints(&stale)]).await?;
     }
     if !write.is_empty() {
+        let names = external_names(table, &write);
+        let unique = table.fields.iter().any(|field| field.unique);
+        let keys: Vec<(String, String)> = write
+            .iter()
+            .filter(|_| unique)
+            .map(|(row, _)| (row.id.clone(), row.to.clone()))
+            .collect();
         let rows = write
             .into_iter()
-            .map(|row| to_values(table, stamp, row))
+            .map(|(row, scopes)| to_values(table, stamp, row, scopes))
             .collect();
         conn.insert_many(&table.current(), &table.columns(), rows)
             .await?;
+        if unique {
+            unique::check(conn, table, stamp.source, &keys).await?;
+        }
+        late::name_edges(conn, layout, table, stamp.source, &names).await?;
     }
-    write_tags(conn, table, stamp, &tag, &untag).await?;
+    write_tags(conn, table, (stamp.source, stamp.now), &tag, &untag).await?;
     Ok(applied)
 }
 
-/// Rows that are there already: their number and hash by identity.
-type Known = HashMap<(String, String), (i64, i64)>;
+/// Returns external id and key of natural-key vertices where the two differ.
+fn external_names(table: &Table, rows: &[(ReadyRow, Option<i64>)]) -> Vec<(String, String)> {
+    if table.identity != Some(Identity::Key) {
+        return Vec::new();
+    }
+    let column = |field: &FieldColumn| field.name == "external_id";
+    let Some(place) = table.fields.iter().position(column) else {
+        return Vec::new();
+    };
+    rows.iter()
+        .filter_map(|(row, _)| Some((row.fields.get(place)?.as_str()?, row.id.as_str())))
+        .filter(|(external, key)| external != key)
+        .map(|(external, key)| (external.to_owned(), key.to_owned()))
+        .collect()
+}
 
-async fn look_up(
+/// A row that is reported again as it is: its number, the hash of its bytes, its scopes.
+pub(super) type Moved = (i64, Option<i64>, Option<i64>);
+
+/// Notes that rows were reported again, `same` ones with nothing else to note.
+pub(super) async fn touch(
+    conn: &mut dyn Conn,
+    table: &Table,
+    stamp: &Stamp,
+    same: &[i64],
+    moved: &[Moved],
+) -> Result<()> {
+    let current = quote(&table.current());
+    let head = || vec![stamp.seen.into(), stamp.report.clone(), stamp.mark.into()];
+    if !same.is_empty() {
+        let sql = format!(
+            "UPDATE {current} SET \"_seen\" = $1, \"_report\" = $2, \"_mark\" = $3 \
+             WHERE \"_pk\" IN {}",
+            conn.dialect().ints(4)
+        );
+        let mut args = head();
+        args.push(json_ints(same));
+        conn.execute(sql, args).await?;
+    }
+    if !moved.is_empty() {
+        let sql = format!(
+            "UPDATE {current} SET \"_seen\" = $1, \"_report\" = $2, \"_mark\" = $3, \
+             \"_raw\" = p.b, \"_scopes\" = p.c FROM {} p WHERE \"_pk\" = p.a",
+            conn.dialect().int_triples(4)
+        );
+        let mut args = head();
+        args.push(Value::Text(serde_json::json!(moved).to_string()));
+        conn.execute(sql, args).await?;
+    }
+    Ok(())
+}
+
+/// A row that is there already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownRow {
+    pub(crate) pk: i64,
+    pub(crate) hash: i64,
+    raw: Option<i64>,
+    scopes: Option<i64>,
+}
+
+/// Rows that are there already, by identity.
+pub(crate) struct Known(HashMap<(String, String), KnownRow>);
+
+impl Known {
+    /// Finds the row with an identity.
+    pub(crate) fn get(&self, id: &str, to: &str) -> Option<&KnownRow> {
+        self.0.get(&(id, to) as &dyn PairKey)
+    }
+}
+
+/// Finds the rows of a source that are there already.
+pub(crate) async fn look_up(
     conn: &mut dyn Conn,
     table: &Table,
     source: i64,
@@ -241,30 +340,32 @@ async fn look_up(
     let current = quote(&table.current());
     if table.is_edge() {
         let sql = format!(
-            "SELECT t.\"_pk\", t.\"_hash\", t.\"_from\", t.\"_to\" FROM {} p CROSS JOIN {current} t \
+            "SELECT t.\"_pk\", t.\"_hash\", t.\"_raw\", t.\"_scopes\", t.\"_from\", t.\"_to\" FROM {} p CROSS JOIN {current} t \
              WHERE t.\"_source\" = $1 AND t.\"_from\" = p.a AND t.\"_to\" = p.b",
             conn.dialect().pairs(2)
         );
         let pairs = json_pairs(rows.iter().map(|row| (row.id.as_str(), row.to.as_str())));
         let found = conn.fetch(sql, vec![source.into(), pairs]).await?;
-        return Ok(found.into_iter().filter_map(decode_known).collect());
+        return Ok(Known(found.into_iter().filter_map(decode_known).collect()));
     }
     let sql = format!(
-        "SELECT \"_pk\", \"_hash\", \"_id\" FROM {current} WHERE \"_source\" = $1 AND \"_id\" IN {}",
+        "SELECT \"_pk\", \"_hash\", \"_raw\", \"_scopes\", \"_id\" FROM {current} WHERE \"_source\" = $1 AND \"_id\" IN {}",
         conn.dialect().texts(2)
     );
     let ids = json_texts(rows.iter().map(|row| row.id.as_str()));
     let found = conn.fetch(sql, vec![source.into(), ids]).await?;
-    Ok(found.into_iter().filter_map(decode_known).collect())
+    Ok(Known(found.into_iter().filter_map(decode_known).collect()))
 }
 
-fn decode_known(row: super::super::value::Row) -> Option<((String, String), (i64, i64))> {
-    let (pk, hash) = (row.int(0)?, row.int(1)?);
-    let mut texts = row.0.into_iter().skip(2).filter_map(Value::into_text);
-    Some((
-        (texts.next()?, texts.next().unwrap_or_default()),
-        (pk, hash),
-    ))
+fn decode_known(row: super::super::value::Row) -> Option<((String, String), KnownRow)> {
+    let known = KnownRow {
+        pk: row.int(0)?,
+        hash: row.int(1)?,
+        raw: row.int(2),
+        scopes: row.int(3),
+    };
+    let mut texts = row.0.into_iter().skip(4).filter_map(Value::into_text);
+    Some(((texts.next()?, texts.next().unwrap_or_default()), known))
 }
 
 /// Lets a map with owned pairs as keys be asked with borrowed ones.
@@ -304,8 +405,8 @@ impl PartialEq for dyn PairKey + '_ {
 
 impl Eq for dyn PairKey + '_ {}
 
-fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow) -> Vec<Value> {
-    let mut values = Vec::with_capacity(row.fields.len().saturating_add(10));
+fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow, scopes: Option<i64>) -> Vec<Value> {
+    let mut values = Vec::with_capacity(row.fields.len().saturating_add(12));
     values.push(Value::Int(stamp.source));
     values.push(Value::Text(row.id));
     if table.is_edge() {
@@ -318,6 +419,8 @@ fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow) -> Vec<Value> {
         Value::Int(stamp.mark),
         Value::Int(row.hash),
         Value::opt_text(row.properties),
+        Value::opt_int(row.raw),
+        Value::opt_int(scopes),
     ]);
     if !table.is_edge() {
         values.push(Value::opt_text(row.connecting));
@@ -326,55 +429,31 @@ fn to_values(table: &Table, stamp: &Stamp, row: ReadyRow) -> Vec<Value> {
     values
 }
 
-/// Replaces external ids of natural-key vertices by their keys, where the vertex is known.
-///
-/// What is not known is kept as given: for most sources both are the same text.
-async fn resolve_ends(
+/// Replaces external ids of natural-key vertices at the ends of edges by their keys, where the
+/// vertex is known.
+pub(crate) async fn resolve_ends(
     conn: &mut dyn Conn,
     layout: &Layout,
-    ends: &[String; 2],
+    table: &Table,
     source: i64,
     mut rows: Vec<ReadyRow>,
 ) -> Result<Vec<ReadyRow>> {
+    let Some((from, to)) = &table.ends else {
+        return Ok(rows);
+    };
     let mut moved = false;
-    for (index, collection) in ends.iter().enumerate() {
-        let flagged = |row: &ReadyRow| row.by_external_id.get(index).copied().unwrap_or_default();
-        let ids: Vec<&str> = rows
-            .iter()
-            .filter(|row| flagged(row))
-            .map(|row| {
-                if index == 0 {
-                    row.id.as_str()
-                } else {
-                    row.to.as_str()
-                }
-            })
-            .collect();
-        let Some(vertex) = layout.get(collection).filter(|_| !ids.is_empty()) else {
+    for (index, collection) in [from, to].into_iter().enumerate() {
+        let Some(vertex) = layout.get(collection) else {
             continue;
         };
-        let sql = format!(
-            "SELECT external_id, \"_id\" FROM {} WHERE \"_source\" = $1 AND external_id IN {} \
-             AND external_id <> \"_id\"",
-            quote(&vertex.current()),
-            conn.dialect().texts(2)
-        );
-        let found = conn
-            .fetch(sql, vec![source.into(), json_texts(ids)])
-            .await?;
-        let keys: HashMap<&str, &str> = found
-            .iter()
-            .filter_map(|row| Some((row.str(0)?, row.str(1)?)))
+        let ends: Vec<&mut String> = rows
+            .iter_mut()
+            .filter(|row| row.by_external_id.get(index).copied().unwrap_or_default())
+            .map(|row| if index == 0 { &mut row.id } else { &mut row.to })
             .collect();
-        for row in &mut rows {
-            if flagged(row) {
-                let end = if index == 0 { &mut row.id } else { &mut row.to };
-                if let Some(key) = keys.get(end.as_str()) {
-                    (*key).clone_into(end);
-                    moved = true;
-                }
-            }
-        }
+        let ids = ends.iter().map(|end| end.as_str());
+        let keys = Keys::find(conn, vertex, source, ids).await?;
+        moved |= keys.name(ends.into_iter());
     }
     if moved {
         // Two names of one vertex can make two edges one: the last stays.
@@ -385,44 +464,4 @@ async fn resolve_ends(
         rows = last.into_values().collect();
     }
     Ok(rows)
-}
-
-async fn write_tags(
-    conn: &mut dyn Conn,
-    table: &Table,
-    stamp: &Stamp,
-    tag: &[(String, String)],
-    untag: &[(String, String)],
-) -> Result<()> {
-    let pairs = |list: &[(String, String)]| {
-        json_pairs(list.iter().map(|(id, name)| (id.as_str(), name.as_str())))
-    };
-    if !tag.is_empty() {
-        let sql = format!(
-            "INSERT INTO tags (source, collection, id, name, t1) \
-             SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), p.a, p.b, CAST($3 AS BIGINT) FROM {} p \
-             WHERE true ON CONFLICT (source, collection, id, name) DO NOTHING",
-            conn.dialect().pairs(4)
-        );
-        let args = vec![
-            stamp.source.into(),
-            table.name.as_str().into(),
-            stamp.now.into(),
-            pairs(tag),
-        ];
-        conn.execute(sql, args).await?;
-    }
-    if !untag.is_empty() {
-        let condition = format!(
-            "source = $2 AND collection = $3 AND (id, name) IN (SELECT a, b FROM {} p)",
-            conn.dialect().pairs(4)
-        );
-        let args = vec![
-            stamp.source.into(),
-            table.name.as_str().into(),
-            pairs(untag),
-        ];
-        close_tag_rows(conn, &condition, args).await?;
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Marking rows as still there: the source has them, though it could not report them in a form
-//! that the model takes. Closing the session then leaves them as they are.
+//! that the model takes. Closing the session then leaves them as they are. The same call lists the
+//! scopes that were read to their end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
 use super::super::value::Value;
 use super::session::no_session;
-use super::{check_state, json_pairs, json_texts, source};
+use super::{check_state, json_pairs, json_texts, scope, source};
 use crate::error::{Error, Result};
 
 /// Keeps rows out of the sweep of the open session, and the edges at kept vertices with them.
@@ -38,6 +39,19 @@ impl Operation for Keep {
             .await?
             .ok_or_else(|| source::unknown(&self.source))?;
         let session = source.session.ok_or_else(|| no_session(&self.source))?;
+        if let Some(listed) = &self.rows.complete_scopes {
+            if !listed.iter().all(|name| scope::is_name(name)) {
+                return Err(scope::invalid());
+            }
+            conn.execute(
+                "UPDATE sources SET session_scopes = $1 WHERE pk = $2".into(),
+                vec![
+                    json_texts(listed.iter().map(String::as_str)),
+                    source.pk.into(),
+                ],
+            )
+            .await?;
+        }
         let mut kept = BTreeMap::new();
         for (name, ids) in &self.rows.vertices {
             let table = self.table(name, false)?;

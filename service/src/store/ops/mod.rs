@@ -1,17 +1,25 @@
 //! The writes of the service, and the few reads that belong to them.
 
+pub(crate) mod catalog;
 pub(crate) mod import;
 pub(crate) mod keep;
 pub(crate) mod keys;
+pub(crate) mod late;
+pub(crate) mod natural;
 pub(crate) mod patch;
+pub(crate) mod refused;
 pub(crate) mod retention;
 pub(crate) mod retire;
 pub(crate) mod retire_edge;
+pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod source;
 pub(crate) mod tags;
+pub(crate) mod unchanged;
+pub(crate) mod unique;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -115,13 +123,16 @@ pub(crate) async fn check_state(conn: &mut dyn Conn, model: i64) -> Result<()> {
     Ok(())
 }
 
+/// Code of the error of calls that need the tenant's database.
+pub(crate) const DATABASE_NOT_CREATED: &str = "database_not_created";
+
 /// Code of the error that asks to prepare a write again.
 pub(crate) const MODEL_CHANGED: &str = "model_changed";
 
 /// The error of calls that need the tenant's database.
 pub(crate) fn not_created() -> Error {
     Error::bad_request(
-        "database_not_created",
+        DATABASE_NOT_CREATED,
         "the tenant's database does not exist yet; create it with POST /v2/databases",
     )
 }

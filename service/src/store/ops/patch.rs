@@ -97,7 +97,11 @@ impl PatchRows {
         )
         .await?;
         // A hash of nothing: the next report of the row is a change again, whatever it says.
-        let mut parts = vec!["\"_t1\" = $1".to_owned(), "\"_hash\" = 0".to_owned()];
+        let mut parts = vec![
+            "\"_t1\" = $1".to_owned(),
+            "\"_hash\" = 0".to_owned(),
+            "\"_raw\" = NULL".to_owned(),
+        ];
         let mut args = vec![Value::Int(now()), Value::Int(pk)];
         for (column, value) in &self.set {
             args.push(value.clone());

@@ -2,12 +2,14 @@
 //!
 //! A session is a number that only grows, not a time, so a clock that jumps cannot retire what
 //! was just reported: opening raises the source's mark, each import writes the mark into the
-//! rows it reports, and closing retires the rows with a lower one.
+//! rows it reports, and closing retires the rows with a lower one. Once the scopes that were read
+//! to their end are listed, it retires only those of them that are in no other scope.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use car_schema::wire::SweepPreview;
 
 use super::super::conn::Conn;
 use super::super::dialect::quote;
@@ -15,7 +17,8 @@ use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
 use super::super::value::Value;
 use super::retire::{close_rows, close_tags};
-use super::{check_state, finish_job, now, source};
+use super::source::SourceRow;
+use super::{check_state, finish_job, json_ints, now, scope, source};
 use crate::error::{Error, Result};
 
 /// Opens a session.
@@ -43,7 +46,9 @@ impl Operation for OpenSession {
         let source = source::upsert(conn, &header, None, None).await?;
         if source.session.is_none() || !self.resume {
             conn.execute(
-                "UPDATE sources SET mark = mark + 1, session_mark = mark + 1, session_started = $1 WHERE pk = $2".into(),
+                "UPDATE sources SET mark = mark + 1, session_mark = mark + 1, \
+                 session_started = $1, session_scopes = NULL WHERE pk = $2"
+                    .into(),
                 vec![now().into(), source.pk.into()],
             )
             .await?;
@@ -78,74 +83,91 @@ impl Operation for CloseSession {
             .ok_or_else(|| source::unknown(&self.source))?;
         let session = source.session.ok_or_else(|| no_session(&self.source))?;
         let mut retired = Retired::new();
-        let args = || vec![Value::Int(source.pk), Value::Int(session)];
+        let sweep = Sweep::new(conn, &source, session).await?;
         let mut shrunk = Vec::new();
         for vertex in self.layout.vertices() {
-            let count = count(conn, vertex, source.pk, session).await?;
+            let count = sweep.count(conn, vertex, &sweep.stale).await?;
             if count > 0 {
                 shrunk.push(vertex);
                 retired.insert(vertex.name.clone(), count);
             }
         }
         for edge in self.layout.edges() {
-            let condition = edge_condition(edge, &shrunk);
-            let count = close_rows(conn, edge, &condition, args()).await?;
+            let condition = sweep.edge_condition(edge, &shrunk);
+            let count = close_rows(conn, edge, &condition, sweep.args.clone()).await?;
             if count > 0 {
                 retired.insert(edge.name.clone(), count);
             }
         }
         for vertex in shrunk {
-            close_rows(conn, vertex, STALE, args()).await?;
+            close_rows(conn, vertex, &sweep.stale, sweep.args.clone()).await?;
             close_tags(conn, vertex, source.pk).await?;
         }
         conn.execute(
-            "UPDATE sources SET session_mark = NULL, session_started = NULL WHERE pk = $1".into(),
+            "UPDATE sources SET session_mark = NULL, session_started = NULL, \
+             session_scopes = NULL WHERE pk = $1"
+                .into(),
             vec![source.pk.into()],
         )
         .await?;
+        scope::prune(conn, &self.layout, source.pk).await?;
         finish_job(conn, &self.job, "close_session", None).await?;
         Ok(retired)
     }
 }
 
-/// Chooses rows of source `$2` that were last reported before session `$3`.
-const STALE: &str = "\"_source\" = $2 AND \"_mark\" < $3";
+/// Which rows the end of a session retires.
+struct Sweep {
+    /// Chooses rows that are not reported in the session and may go.
+    stale: String,
+    /// Arguments from `$2` on.
+    args: Vec<Value>,
+}
 
-/// Chooses stale edges, and those at vertices that are about to go.
-fn edge_condition(edge: &Table, shrunk: &[&Table]) -> String {
-    let mut parts = vec!["\"_mark\" < $3".to_owned()];
-    if let Some((from, to)) = &edge.ends {
-        for (end, column) in [(from, "_from"), (to, "_to")] {
-            if let Some(vertex) = shrunk.iter().find(|vertex| vertex.name == *end) {
-                parts.push(format!(
-                    "\"{column}\" IN (SELECT \"_id\" FROM {} WHERE {STALE})",
-                    quote(&vertex.current())
-                ));
+impl Sweep {
+    async fn new(conn: &mut dyn Conn, source: &SourceRow, session: i64) -> Result<Self> {
+        let mut sweep = Self {
+            stale: "\"_source\" = $2 AND \"_mark\" < $3".to_owned(),
+            args: vec![source.pk.into(), session.into()],
+        };
+        if let Some(listed) = &source.session_scopes {
+            let sets = scope::complete(conn, source.pk, listed).await?;
+            sweep.stale.push_str(" AND \"_scopes\" IN ");
+            sweep.stale.push_str(&conn.dialect().ints(4));
+            sweep.args.push(json_ints(&sets));
+        }
+        Ok(sweep)
+    }
+
+    /// Chooses edges that may go, and those at vertices that are about to.
+    fn edge_condition(&self, edge: &Table, shrunk: &[&Table]) -> String {
+        let mut parts = vec![self.stale.clone()];
+        if let Some((from, to)) = &edge.ends {
+            for (end, column) in [(from, "_from"), (to, "_to")] {
+                if let Some(vertex) = shrunk.iter().find(|vertex| vertex.name == *end) {
+                    parts.push(format!(
+                        "\"{column}\" IN (SELECT \"_id\" FROM {} WHERE {})",
+                        quote(&vertex.current()),
+                        self.stale
+                    ));
+                }
             }
         }
+        format!("\"_source\" = $2 AND (({}))", parts.join(") OR ("))
     }
-    format!("\"_source\" = $2 AND ({})", parts.join(" OR "))
-}
 
-async fn count(conn: &mut dyn Conn, table: &Table, source: i64, session: i64) -> Result<u64> {
-    let sql = format!(
-        "SELECT count(*) FROM {} WHERE \"_source\" = $1 AND \"_mark\" < $2",
-        quote(&table.current())
-    );
-    let rows = conn.fetch(sql, vec![source.into(), session.into()]).await?;
-    let count = rows.first().and_then(|row| row.int(0)).unwrap_or_default();
-    Ok(u64::try_from(count).unwrap_or_default())
-}
-
-/// What `GET full-import-in-progress` tells.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct SessionState {
-    /// Whether a session is open.
-    pub(crate) open: bool,
-    /// When it was opened, in milliseconds since 1970.
-    pub(crate) started_at: Option<i64>,
-    /// How many rows closing it now would retire, by collection.
-    pub(crate) would_retire: Retired,
+    async fn count(&self, conn: &mut dyn Conn, table: &Table, condition: &str) -> Result<u64> {
+        // `$1` is named so that both databases know its type.
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE $1 >= 0 AND {condition}",
+            quote(&table.current())
+        );
+        let mut args = vec![Value::Int(0)];
+        args.extend(self.args.clone());
+        let rows = conn.fetch(sql, args).await?;
+        let count = rows.first().and_then(|row| row.int(0)).unwrap_or_default();
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
 }
 
 /// Tells what closing the session now would retire.
@@ -153,42 +175,36 @@ pub(crate) async fn preview(
     conn: &mut dyn Conn,
     layout: &Layout,
     key: &str,
-) -> Result<SessionState> {
+) -> Result<SweepPreview> {
     let source = source::find(conn, key)
         .await?
         .ok_or_else(|| source::unknown(key))?;
-    let mut state = SessionState {
+    let mut preview = SweepPreview {
         open: source.session.is_some(),
         started_at: source.session_started,
         would_retire: Retired::new(),
+        scopes: scope::known(conn, layout, source.pk).await?,
     };
     let Some(session) = source.session else {
-        return Ok(state);
+        return Ok(preview);
     };
+    let sweep = Sweep::new(conn, &source, session).await?;
     let mut shrunk = Vec::new();
     for vertex in layout.vertices() {
-        let count = count(conn, vertex, source.pk, session).await?;
+        let count = sweep.count(conn, vertex, &sweep.stale).await?;
         if count > 0 {
             shrunk.push(vertex);
-            state.would_retire.insert(vertex.name.clone(), count);
+            preview.would_retire.insert(vertex.name.clone(), count);
         }
     }
     for edge in layout.edges() {
-        let sql = format!(
-            "SELECT count(*) FROM {} WHERE $1 >= 0 AND {}",
-            quote(&edge.current()),
-            edge_condition(edge, &shrunk)
-        );
-        let args = vec![Value::Int(0), source.pk.into(), session.into()];
-        let rows = conn.fetch(sql, args).await?;
-        let count = rows.first().and_then(|row| row.int(0)).unwrap_or_default();
+        let condition = sweep.edge_condition(edge, &shrunk);
+        let count = sweep.count(conn, edge, &condition).await?;
         if count > 0 {
-            state
-                .would_retire
-                .insert(edge.name.clone(), u64::try_from(count).unwrap_or_default());
+            preview.would_retire.insert(edge.name.clone(), count);
         }
     }
-    Ok(state)
+    Ok(preview)
 }
 
 pub(super) fn no_session(source: &str) -> Error {

@@ -14,7 +14,7 @@ use super::{State, finish_job, set_meta, state, state_for_change};
 use crate::error::{Error, Result};
 
 /// Version of the service's own tables. A file with a higher one is from a newer program.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// Makes the service's own tables where they are missing, and refuses a newer database.
 pub(crate) struct Prepare;
@@ -24,26 +24,64 @@ impl Operation for Prepare {
     type Output = State;
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<State> {
-        let dialect = conn.dialect();
-        if let Some(lock) = dialect.lock_tables() {
+        be_patient(conn).await?;
+        if let Some(lock) = conn.dialect().lock_tables() {
             conn.fetch(lock.into(), Vec::new()).await?;
         }
-        for statement in own_tables(dialect) {
+        for statement in own_tables(conn.dialect()) {
             conn.execute(statement, Vec::new()).await?;
         }
-        let rows = conn
-            .fetch(
-                "SELECT value FROM meta WHERE name = 'version'".into(),
-                Vec::new(),
-            )
-            .await?;
-        let version = rows.first().and_then(|row| row.str(0)?.parse::<i64>().ok());
-        match version {
-            Some(version) if version > VERSION => return Err(newer(version)),
-            Some(VERSION) => {}
-            Some(_) | None => set_meta(conn, "version", &VERSION.to_string()).await?,
+        for (table, name, ty) in ADDED {
+            if !columns_of(conn, table).await?.contains(*name) {
+                let ty = conn.dialect().column_type(*ty);
+                let sql = format!("ALTER TABLE {table} ADD COLUMN {name} {ty}");
+                conn.execute(sql, Vec::new()).await?;
+            }
+        }
+        for statement in ADDED_INDEXES {
+            conn.execute((*statement).into(), Vec::new()).await?;
+        }
+        if stored_version(conn).await? != Some(VERSION) {
+            set_meta(conn, "version", &VERSION.to_string()).await?;
         }
         state(conn).await
+    }
+}
+
+/// Columns that came after the first version: table, name, type.
+pub(super) const ADDED: &[(&str, &str, ColumnType)] = &[
+    ("sources", "session_scopes", ColumnType::Text),
+    ("imports", "code", ColumnType::Text),
+    ("imports", "error", ColumnType::Text),
+];
+
+/// Indexes of such columns: refused imports are few among many, of one source and of all.
+pub(super) const ADDED_INDEXES: &[&str] = &[
+    "CREATE INDEX IF NOT EXISTS ix_imports_refused ON imports (source, at) WHERE code IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS ix_imports_refused_at ON imports (at, id) WHERE code IS NOT NULL",
+];
+
+/// Lets what follows in the transaction take the time that building an index of a large table
+/// takes, and wait for another service that does so.
+async fn be_patient(conn: &mut dyn Conn) -> Result<()> {
+    if let Some(sql) = conn.dialect().patience() {
+        conn.fetch(sql.into(), Vec::new()).await?;
+    }
+    Ok(())
+}
+
+/// Reads the version of the service's own tables.
+///
+/// # Errors
+///
+/// When it is from a newer program.
+pub(super) async fn stored_version(conn: &mut dyn Conn) -> Result<Option<i64>> {
+    let sql = "SELECT value FROM meta WHERE name = 'version'";
+    let rows = conn.fetch(sql.into(), Vec::new()).await?;
+    let version = rows.first().and_then(|row| row.str(0)?.parse::<i64>().ok());
+    match version {
+        Some(version) if version > VERSION => Err(newer(version)),
+        version => Ok(version),
     }
 }
 
@@ -57,7 +95,7 @@ fn newer(version: i64) -> Error {
     )
 }
 
-fn own_tables(dialect: Dialect) -> Vec<String> {
+pub(super) fn own_tables(dialect: Dialect) -> Vec<String> {
     let int = dialect.column_type(ColumnType::Int);
     let serial = dialect.serial();
     let text = dialect.column_type(ColumnType::Text);
@@ -93,6 +131,20 @@ fn own_tables(dialect: Dialect) -> Vec<String> {
         format!(
             "CREATE TABLE IF NOT EXISTS old_tags (source {int} NOT NULL, collection TEXT NOT NULL, \
              id TEXT NOT NULL, name TEXT NOT NULL, t1 {int} NOT NULL, t2 {int} NOT NULL)"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS scopes (pk {serial}, source {int} NOT NULL, \
+             name TEXT NOT NULL, UNIQUE (source, name))"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS scope_sets (pk {serial}, source {int} NOT NULL, \
+             digest TEXT NOT NULL, members TEXT, UNIQUE (source, digest))"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS runs (pk {serial}, source {int} NOT NULL, \
+             report TEXT NOT NULL, started {int} NOT NULL, at {int} NOT NULL, \
+             outcome TEXT NOT NULL, exit_code {int} NOT NULL, document TEXT NOT NULL, \
+             UNIQUE (source, report))"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, salt TEXT NOT NULL, \
@@ -140,6 +192,7 @@ impl Operation for EnsureTables {
     type Output = ();
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<()> {
+        be_patient(conn).await?;
         state_for_change(conn).await?;
         ensure_tables(conn, &self.0).await
     }
@@ -238,6 +291,9 @@ impl Operation for ClearDatabase {
             "extensions",
             "tags",
             "old_tags",
+            "scopes",
+            "scope_sets",
+            "runs",
         ] {
             conn.execute(format!("DELETE FROM {table}"), Vec::new())
                 .await?;

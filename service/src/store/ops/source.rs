@@ -1,5 +1,7 @@
 //! Sources: who reports, and the save point that a connector keeps here.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use serde_json::json;
 
@@ -20,9 +22,11 @@ pub(crate) struct SourceRow {
     pub(crate) session: Option<i64>,
     /// When the session was opened, in milliseconds since 1970.
     pub(crate) session_started: Option<i64>,
+    /// The scopes that were read to their end in the session, once they were listed.
+    pub(crate) session_scopes: Option<BTreeSet<String>>,
 }
 
-const COLUMNS: &str = "pk, mark, session_mark, session_started";
+const COLUMNS: &str = "pk, mark, session_mark, session_started, session_scopes";
 
 fn decode(row: &Row) -> SourceRow {
     SourceRow {
@@ -30,6 +34,9 @@ fn decode(row: &Row) -> SourceRow {
         mark: row.int(1).unwrap_or_default(),
         session: row.int(2),
         session_started: row.int(3),
+        session_scopes: row
+            .str(4)
+            .map(|text| serde_json::from_str(text).unwrap_or_default()),
     }
 }
 

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use super::super::conn::Conn;
 use super::super::dialect::quote;
 use super::super::job::Operation;
-use super::super::layout::Layout;
+use super::super::layout::{Layout, Table};
 use super::super::value::Value;
 use super::retire::close_tag_rows;
-use super::{check_state, now, source};
+use super::{check_state, json_pairs, now, source};
 use crate::error::{Error, Result};
 
 /// Adds or takes off tags of vertices.
@@ -56,6 +56,8 @@ impl Operation for ChangeTags {
                     tag.as_str().into(),
                 ]
             };
+            // The source's own report of the row may say another thing about its tags.
+            forget_bytes(conn, table, source.pk, id).await?;
             if !self.add {
                 let condition = "source = $2 AND collection = $3 AND id = $4 AND name = $5";
                 count = count.saturating_add(close_tag_rows(conn, condition, args()).await?);
@@ -85,4 +87,51 @@ impl Operation for ChangeTags {
         }
         Ok(count)
     }
+}
+
+/// Lets the next report of a row count, even with the bytes of the last one.
+async fn forget_bytes(conn: &mut dyn Conn, table: &Table, source: i64, id: &str) -> Result<()> {
+    let sql = format!(
+        "UPDATE {} SET \"_raw\" = NULL WHERE \"_id\" = $1 AND \"_source\" = $2",
+        quote(&table.current())
+    );
+    conn.execute(sql, vec![id.into(), source.into()]).await?;
+    Ok(())
+}
+
+/// Adds and takes off tags of vertices of a source, at a time.
+pub(super) async fn write_tags(
+    conn: &mut dyn Conn,
+    table: &Table,
+    (source, now): (i64, i64),
+    tag: &[(String, String)],
+    untag: &[(String, String)],
+) -> Result<()> {
+    let pairs = |list: &[(String, String)]| {
+        json_pairs(list.iter().map(|(id, name)| (id.as_str(), name.as_str())))
+    };
+    if !tag.is_empty() {
+        let sql = format!(
+            "INSERT INTO tags (source, collection, id, name, t1) \
+             SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), p.a, p.b, CAST($3 AS BIGINT) FROM {} p \
+             WHERE true ON CONFLICT (source, collection, id, name) DO NOTHING",
+            conn.dialect().pairs(4)
+        );
+        let args = vec![
+            source.into(),
+            table.name.as_str().into(),
+            now.into(),
+            pairs(tag),
+        ];
+        conn.execute(sql, args).await?;
+    }
+    if !untag.is_empty() {
+        let condition = format!(
+            "source = $2 AND collection = $3 AND (id, name) IN (SELECT a, b FROM {} p)",
+            conn.dialect().pairs(4)
+        );
+        let args = vec![source.into(), table.name.as_str().into(), pairs(untag)];
+        close_tag_rows(conn, &condition, args).await?;
+    }
+    Ok(())
 }

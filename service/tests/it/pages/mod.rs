@@ -1,6 +1,8 @@
 //! The pages for people, as a browser meets them.
 
+mod keys;
 mod lists;
+mod seen;
 mod session;
 mod views;
 

@@ -202,6 +202,104 @@ async fn imports_are_listed_with_failed_jobs(kind: Kind) {
     assert!(html.contains("<code>invalid_cursor</code>"), "{html}");
 }
 
+async fn refused_imports_are_listed_with_their_error(kind: Kind) {
+    let harness = Harness::ready(kind).await;
+    let client = &harness.client;
+    client
+        .import(
+            "s",
+            json!({ "asset": [{ "external_id": "a", "name": "a" }] }),
+        )
+        .await;
+    let wrong = json!({ "asset": [{ "external_id": "<b>", "name": 7 }] });
+    let refused = client
+        .post("imports", crate::support::envelope("s", wrong))
+        .await
+        .expect(400);
+    let browser = Browser::logged_in(&harness).await;
+    let all = browser.see("/ui/imports").await;
+    let only = browser.see("/ui/imports?only=refused").await;
+    for html in [&all, &only] {
+        assert!(html.contains("refused</strong>"), "{html}");
+        let code = refused["code"].as_str().unwrap();
+        assert!(html.contains(&format!("<code>{code}</code>")), "{html}");
+        assert!(html.contains("asset") && !html.contains("<b>"), "{html}");
+    }
+    let applied = "<td>applied</td>";
+    assert!(all.contains(applied) && !only.contains(applied), "{only}");
+}
+
+async fn a_source_shows_its_runs_and_their_reports(kind: Kind) {
+    let harness = Harness::ready(kind).await;
+    let client = &harness.client;
+    client
+        .import(
+            "s",
+            json!({ "asset": [{ "external_id": "a", "name": "a" }] }),
+        )
+        .await;
+    let browser = Browser::logged_in(&harness).await;
+    let overview = browser.see("/ui/").await;
+    assert!(links(&overview).contains(&"/ui/source?key=s".to_owned()));
+    let html = browser.see("/ui/source?key=s").await;
+    assert!(html.contains("No run has handed in a report"), "{html}");
+
+    let counts = |sent: u64, rejected: u64| json!({ "sent": sent, "duplicate": 0, "merged": 0, "rejected": rejected, "withheld": 1, "retired": 2 });
+    for (number, outcome, code) in [(1, "complete", 0), (2, "partial", 11)] {
+        let report = json!({
+            "format": 1, "connector": "<i>conn", "version": "1.0", "source": "s",
+            "report": format!("run-{number}"), "started_at": 1_700_000_000_000_i64 + number,
+            "duration_ms": 61_000, "mode": "full", "why": "there is no save point",
+            "outcome": outcome, "exit_code": code, "error": ["outer", "inner <b>"],
+            "scopes": [
+                { "name": "eu", "complete": true, "pages": 3, "rows": 1_234, "error": [] },
+                { "name": "us", "complete": false, "pages": 1, "rows": 5, "error": ["refused", "403"] },
+            ],
+            "collections": { "asset": counts(25_000, 2), "port": counts(3, 0) },
+        });
+        client.post("v3/source/s/runs", report).await.expect(200);
+    }
+    // What is not the report of this framework is shown as far as it goes.
+    let odd = json!({ "report": "odd", "started_at": 5, "outcome": "<u>", "exit_code": 3,
+        "scopes": 7, "collections": [1], "error": "text" });
+    client.post("v3/source/s/runs", odd).await.expect(200);
+
+    let html = browser.see("/ui/source?key=s").await;
+    let places = ["run-2", "run-1", "odd"].map(|run| html.find(&format!(">{run}<")).unwrap());
+    assert!(places.is_sorted(), "{html}");
+    for part in [
+        "partial</strong>",
+        "25\u{202f}003",
+        "1 min 1 s",
+        "&lt;u&gt;",
+    ] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
+    let html = browser.see("/ui/source?key=s&run=run-2").await;
+    for part in [
+        "&lt;i&gt;conn 1.0",
+        "full: there is no save point",
+        "outer: inner &lt;b&gt;",
+        "refused: 403",
+        "1\u{202f}234",
+        "25\u{202f}000",
+    ] {
+        assert!(html.contains(part), "{part} is not in {html}");
+    }
+    assert!(html.find(">us<").unwrap() < html.find(">eu<").unwrap());
+    browser.see("/ui/source?key=s&run=odd").await;
+    for (query, code) in [
+        ("key=none", "unknown_source"),
+        ("key=s&run=none", "unknown_run"),
+    ] {
+        let html = browser
+            .get(&format!("/ui/source?{query}"))
+            .await
+            .expect(404);
+        assert!(html.contains(&format!("<code>{code}</code>")), "{html}");
+    }
+}
+
 async fn queries_are_asked_in_a_form(kind: Kind) {
     let harness = Harness::ready(kind).await;
     harness
@@ -267,6 +365,8 @@ store_suite! {
     an_entity_shows_fields_neighbours_history_and_who_knows_it,
     the_riskiest_assets_are_found_on_every_way,
     imports_are_listed_with_failed_jobs,
+    refused_imports_are_listed_with_their_error,
+    a_source_shows_its_runs_and_their_reports,
     queries_are_asked_in_a_form,
     every_page_can_be_reached_from_the_first,
 }

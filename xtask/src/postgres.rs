@@ -1,4 +1,4 @@
-//! A PostgreSQL server for the tests: made for one run, on loopback, gone with it.
+//! A PostgreSQL server for tests and measurements: made for one run, on loopback, gone with it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,9 +12,6 @@ use tempfile::TempDir;
 use crate::place::Place;
 use crate::process::{find_in_path, output, run};
 
-/// Names the server for the tests of the service.
-pub(super) const TEST_POSTGRES: &str = "CAR_SERVICE_TEST_POSTGRES";
-
 /// How long the server may take to be made, to start and to stop.
 const LIMIT: Duration = Duration::from_secs(2 * 60);
 
@@ -22,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(2 * 60);
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// A server that stops, and whose data goes, when this is dropped.
-pub(super) struct Postgres {
+pub(crate) struct Postgres {
     programs: PathBuf,
     data: PathBuf,
     port: u16,
@@ -32,12 +29,13 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server, if PostgreSQL is installed.
+    /// Starts a server, if PostgreSQL is installed. A durable one has what it answered on disk;
+    /// the other is faster.
     ///
     /// # Errors
     ///
     /// When it is installed and does not start.
-    pub(super) fn start(place: &Place) -> Result<Option<Self>> {
+    pub(crate) fn start(place: &Place, durable: bool) -> Result<Option<Self>> {
         let Some(programs) = programs() else {
             return Ok(None);
         };
@@ -64,8 +62,9 @@ impl Postgres {
         make.args(["-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8"]);
         output(make.arg("--locale=C.UTF-8"), LIMIT).context("PostgreSQL cannot make its files")?;
         let sockets = server.data.display().to_string();
+        let fsync = if durable { "on" } else { "off" };
         let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={sockets} -c fsync=off -c max_connections=200"
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={sockets} -c fsync={fsync} -c max_connections=200"
         );
         let mut start = server.control();
         start
@@ -78,7 +77,7 @@ impl Postgres {
 
     /// Returns the address.
     #[must_use]
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 

@@ -1,0 +1,16 @@
+//! Tests of the connector as a user runs it: the real binary, an AWS that answers, a real service.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails its test"
+)]
+
+mod changes;
+mod configurations;
+mod defects;
+mod estate;
+mod failures;
+mod full;
+mod moto;
+mod policy;
+mod support;

@@ -1,0 +1,59 @@
+//! The library's refusals in words that help: the limits by their numbers, the nearest name.
+
+use super::catalog::{Catalog, Ty};
+use super::schema::{COMPLEXITY, DEPTH, comparisons};
+
+/// Least likeness of a name that is worth a question, from 0 to 1.
+const ALIKE: f64 = 0.6;
+
+/// Says more than the library does about why a query is refused; `None` where it says enough.
+pub(crate) fn explain(message: &str, catalog: &Catalog) -> Option<String> {
+    match message {
+        "Query is nested too deep." => Some(format!(
+            "the query is nested deeper than {DEPTH} levels; ask for less at a time"
+        )),
+        "Query is too complex." => Some(format!(
+            "the query has more than {COMPLEXITY} fields; ask for less at a time"
+        )),
+        _ => {
+            let (_, rest) = message.split_once("unknown field \"")?;
+            let (field, rest) = rest.split_once("\" of type \"")?;
+            let name = nearest(field, names(rest.split('"').next()?, catalog))?;
+            Some(format!("{message}. Did you mean \"{name}\"?"))
+        }
+    }
+}
+
+fn nearest<'n>(field: &str, names: Vec<&'n str>) -> Option<&'n str> {
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(field, name), name))
+        .filter(|(likeness, _)| *likeness > ALIKE)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, name)| name)
+}
+
+/// Returns the fields of an input type.
+fn names<'c>(ty: &str, catalog: &'c Catalog) -> Vec<&'c str> {
+    let of = |suffix: &str| catalog.get(ty.strip_suffix(suffix)?);
+    if let Some(entry) = of("_bool_exp") {
+        let attributes = entry.attributes.iter().filter(|a| a.ty.comparable());
+        let relations = entry.relations.iter().map(|r| r.name.as_str());
+        return attributes
+            .map(|attribute| attribute.name.as_str())
+            .chain(relations)
+            .chain(["_and", "_or", "_not"])
+            .collect();
+    }
+    if let Some(entry) = of("_order_by") {
+        let attributes = entry.attributes.iter().filter(|a| a.ty.comparable());
+        return attributes
+            .map(|attribute| attribute.name.as_str())
+            .collect();
+    }
+    match ty.strip_suffix("_comparison_exp") {
+        Some("String") => comparisons(Ty::String).collect(),
+        Some(_) => comparisons(Ty::Int).collect(),
+        None => Vec::new(),
+    }
+}
