@@ -50,7 +50,7 @@ pub fn run(test: impl Future<Output = ()>) {
 }
 
 /// Stamps the suite of tests that every connector passes: a module `conformance` with a test for
-/// each promise. See [`conformance`](crate::conformance).
+/// each promise. See [`conformance!`](crate::conformance!).
 ///
 /// Takes the type that implements [`Connector`](car_core::connector::Connector), and the type that
 /// implements [`Fixture`].
