@@ -22,8 +22,19 @@ pub(crate) struct Exchange {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) target: String,
+    /// Name of the call, where a header has it.
+    pub(crate) operation: Option<String>,
     pub(crate) body: Bytes,
     pub(crate) reply: Reply,
+}
+
+/// The header by which some protocols tell calls apart that all go to one path.
+const OPERATION: &str = "x-amz-target";
+
+/// Returns the name of a call, if a header has it.
+pub(crate) fn operation(headers: &hyper::HeaderMap) -> Option<String> {
+    let name = headers.get(OPERATION)?.to_str().ok()?;
+    Some(name.to_owned())
 }
 
 /// An answer.
@@ -49,7 +60,7 @@ const ADDRESS: &str = "recorded.invalid";
 
 /// Recorded traffic.
 ///
-/// Of a request only method, path, query and body are kept, of an answer status, headers and body.
+/// Of a request only method, path, query, name of the call and body are kept, of an answer status, headers and body.
 /// Cookies, credentials and tokens in them are taken out, by the names under which they usually
 /// stand, and so are the values that [`without`](Self::without) names.
 ///
@@ -136,6 +147,9 @@ fn write(exchange: &Exchange) -> Value {
     let mut request = Map::new();
     request.insert("method".to_owned(), exchange.method.as_str().into());
     request.insert("target".to_owned(), exchange.target.as_str().into());
+    if let Some(operation) = &exchange.operation {
+        request.insert("operation".to_owned(), operation.as_str().into());
+    }
     write_body(&mut request, &exchange.body);
     let mut answer = Map::new();
     answer.insert("status".to_owned(), exchange.reply.status.into());
@@ -169,6 +183,7 @@ fn read(line: &str) -> Option<Exchange> {
     Some(Exchange {
         method: text(&request["method"])?,
         target: text(&request["target"])?,
+        operation: text(&request["operation"]),
         body: read_body(request)?,
         reply: Reply {
             status: answer["status"].as_u64()?.try_into().ok()?,

@@ -11,9 +11,10 @@ use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
+use serde_json::Value;
 
 use super::{Deed, Shared};
-use crate::record::{Exchange, Reply};
+use crate::record::{Exchange, Reply, operation};
 
 type Body = BoxBody<Bytes, io::Error>;
 
@@ -43,10 +44,11 @@ pub(super) async fn answer(
         .to_owned();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let name = format!("{} {target}", head.method);
-    let deed = shared.rules.lock().unwrap().next(name);
+    let deed = shared.rules.lock().unwrap().next(name, &body);
     let exchange = Exchange {
         method: head.method.to_string(),
         target,
+        operation: operation(&head.headers),
         body: body.clone(),
         reply: Reply::default(),
     };
@@ -137,28 +139,68 @@ async fn fetch(
 fn last_answer(shared: &Shared, exchange: &Exchange) -> Option<Reply> {
     let earlier = shared.earlier.load(Ordering::Relaxed);
     let exchanges = shared.exchanges.lock().unwrap();
-    let before = exchanges
-        .iter()
-        .skip(earlier)
-        .rfind(|known| known.method == exchange.method && follows(&known.target, &exchange.target));
-    before.map(|known| known.reply.clone())
+    let known = exchanges.get(earlier..).unwrap_or_default();
+    let all: Vec<Parameters> = known.iter().map(Parameters::of).collect();
+    let at = Parameters::of(exchange).page_before(&all)?;
+    known.get(at).map(|known| known.reply.clone())
 }
 
-/// Tells whether one request is for the page after another: the same path, and the same
-/// parameters but for one that is other or new.
-fn follows(page: &str, next: &str) -> bool {
-    let (Some((path, page)), Some((other, next))) = (page.split_once('?'), next.split_once('?'))
-    else {
-        return false;
-    };
-    let next: Vec<&str> = next.split('&').collect();
-    let page: Vec<&str> = page.split('&').collect();
-    let same = page.iter().filter(|pair| next.contains(pair)).count();
-    path == other
-        && same > 0
-        && page.len() <= next.len()
-        && next.len() <= same + 1
-        && same < next.len()
+/// What a request asks for.
+struct Parameters {
+    /// Method, path and name of the call.
+    of: String,
+    /// Each as `name=value`.
+    list: Vec<String>,
+}
+
+impl Parameters {
+    /// Reads them from the query and the body: a form, or the members of a JSON object.
+    fn of(exchange: &Exchange) -> Self {
+        let target = exchange.target.as_str();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut list: Vec<String> = Vec::new();
+        let form = std::str::from_utf8(&exchange.body).unwrap_or_default();
+        match serde_json::from_slice::<serde_json::Map<String, Value>>(&exchange.body) {
+            Ok(members) => {
+                list.extend(
+                    members
+                        .iter()
+                        .map(|(name, value)| format!("{name}={value}")),
+                );
+            }
+            Err(_) => list.extend(form.split('&').map(str::to_owned)),
+        }
+        list.extend(query.split('&').map(str::to_owned));
+        list.retain(|pair| !pair.is_empty());
+        Self {
+            of: format!("{} {path} {:?}", exchange.method, exchange.operation),
+            list,
+        }
+    }
+
+    /// Finds the request for the page before, among those that were made.
+    fn page_before(&self, all: &[Self]) -> Option<usize> {
+        all.iter().rposition(|page| {
+            let mut shared = page.list.clone();
+            shared.retain(|pair| self.list.contains(pair));
+            // What differs says where in a list to go on if there is a request without it; else
+            // the two are for different lists.
+            let is_begun = |first: &Self| first.of == self.of && first.list == shared;
+            self.follows(page) && (page.list == shared || all.iter().any(is_begun))
+        })
+    }
+
+    /// Tells whether this is for the page after another: the same path, and the same parameters
+    /// but for one that is other or new.
+    fn follows(&self, page: &Self) -> bool {
+        let (list, before) = (&self.list, &page.list);
+        let same = before.iter().filter(|pair| list.contains(pair)).count();
+        self.of == page.of
+            && same > 0
+            && before.len() <= list.len()
+            && list.len() <= same + 1
+            && same < list.len()
+    }
 }
 
 fn respond(reply: &Reply, deed: &Deed) -> io::Result<Response<Body>> {
@@ -205,7 +247,17 @@ fn stream_body(pieces: impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'st
 
 #[cfg(test)]
 mod tests {
-    use super::follows;
+    use super::*;
+
+    fn asked(target: &str, body: &'static str) -> Parameters {
+        Parameters::of(&Exchange {
+            method: "POST".to_owned(),
+            target: target.to_owned(),
+            operation: None,
+            body: Bytes::from_static(body.as_bytes()),
+            reply: Reply::default(),
+        })
+    }
 
     #[test]
     fn the_next_page_differs_in_one_parameter() {
@@ -218,7 +270,36 @@ mod tests {
             ("/a?pk=6", "/a?pk=7", false),
             ("/a", "/a?after=7", false),
         ] {
-            assert_eq!(follows(page, next), expected, "{page} {next}");
+            let follows = asked(next, "").follows(&asked(page, ""));
+            assert_eq!(follows, expected, "{page} {next}");
+        }
+    }
+
+    #[test]
+    fn the_page_before_is_of_the_same_list() {
+        let all = [
+            asked("/", r#"{"of":"a","max":5}"#),
+            asked("/", r#"{"of":"a","max":5,"token":"1"}"#),
+        ];
+        for (next, expected) in [
+            (r#"{"of":"a","max":5,"token":"1"}"#, Some(0)),
+            (r#"{"of":"a","max":5,"token":"2"}"#, Some(1)),
+            (r#"{"of":"b","max":5}"#, None),
+        ] {
+            assert_eq!(asked("/", next).page_before(&all), expected, "{next}");
+        }
+    }
+
+    #[test]
+    fn parameters_may_be_in_the_body() {
+        for (page, next, expected) in [
+            ("Action=List&Max=5", "Action=List&Max=5&Token=7", true),
+            ("Action=List&Max=5", "Action=Other&Max=5&Token=7", false),
+            (r#"{"max":5}"#, r#"{"max":5,"token":"7"}"#, true),
+            (r#"{"max":5}"#, r#"{"max":5}"#, false),
+        ] {
+            let follows = asked("/", next).follows(&asked("/", page));
+            assert_eq!(follows, expected, "{page} {next}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 /// Which requests a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum At {
@@ -13,7 +15,8 @@ pub enum At {
     EverySecond,
     /// Requests whose `METHOD /path?query` contains this text.
     With(String),
-    /// Each different request for the first time that it is made.
+    /// Each different request for the first time that it is made; those to one path that differ in
+    /// their bodies are different.
     First,
     /// All requests.
     All,
@@ -48,8 +51,9 @@ pub enum Deed {
     /// It reaches the server twice; the second answer is passed on.
     Twice,
     /// It gets the answer of the page before once more, and does not reach the server. The page
-    /// before is the last request to the same path whose query had the same parameters but for one
-    /// that is other or new; without one, the request passes.
+    /// before is the last request to the same path whose query and body, a form or JSON, had the same
+    /// parameters but for one that is new, or other if there was a request without it; without one, the
+    /// request passes.
     LastAnswer,
     /// It waits until another request was answered, for at most a second.
     AfterAnother,
@@ -62,6 +66,8 @@ pub enum Deed {
 pub(super) struct Rules {
     rules: Vec<(At, Deed)>,
     requests: Vec<String>,
+    /// What the requests carried, at the same places.
+    bodies: Vec<Bytes>,
 }
 
 impl Rules {
@@ -72,6 +78,7 @@ impl Rules {
     pub(super) fn clear(&mut self) {
         self.rules.clear();
         self.requests.clear();
+        self.bodies.clear();
     }
 
     pub(super) fn requests(&self) -> &[String] {
@@ -79,9 +86,11 @@ impl Rules {
     }
 
     /// Counts a request and decides what happens to it.
-    pub(super) fn next(&mut self, request: String) -> Deed {
-        let new = !self.requests.contains(&request);
+    pub(super) fn next(&mut self, request: String, body: &Bytes) -> Deed {
+        let mut earlier = self.requests.iter().zip(&self.bodies);
+        let new = !earlier.any(|(name, carried)| *name == request && carried == body);
         self.requests.push(request.clone());
+        self.bodies.push(body.clone());
         let number = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
         let fits = |at: &At| match at {
             At::Nth(nth) => *nth == number,

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{ADDRESS, Exchange, Recording, Reply, clean};
+use super::{ADDRESS, Exchange, Recording, Reply, clean, operation};
 
 /// A server on a loopback port that answers as the recorded one did.
 ///
@@ -97,6 +97,7 @@ async fn answer(
     let asked = Exchange {
         method: head.method.to_string(),
         target: target.to_owned(),
+        operation: operation(&head.headers),
         body,
         reply: Reply::default(),
     };
@@ -114,7 +115,10 @@ async fn answer(
 impl Shared {
     fn find(&mut self, asked: &Exchange) -> Reply {
         let same = |known: &Exchange| {
-            known.method == asked.method && known.target == asked.target && known.body == asked.body
+            known.method == asked.method
+                && known.target == asked.target
+                && known.operation == asked.operation
+                && known.body == asked.body
         };
         let fresh =
             (0..self.exchanges.len()).find(|at| !self.used[*at] && same(&self.exchanges[*at]));
