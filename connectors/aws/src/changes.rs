@@ -1,8 +1,8 @@
 //! The incremental import: what changed since the last one.
 //!
 //! Instances, of which there may be hundreds of thousands, are looked at again where CloudTrail
-//! says that something was done to them. Databases, tasks, environments and principals are few
-//! calls to list, and change without anybody calling, so they are listed again. Findings tell
+//! says that something was done to them. Databases, tasks, clusters, functions, load balancers,
+//! environments and principals are few calls to list, and change without anybody calling, so they are listed again. Findings tell
 //! when they changed. What is looked at again is told whole: the engine takes away what the graph
 //! has beside it.
 
@@ -79,6 +79,13 @@ pub(crate) const DEPENDENTS: &[Dependent] = &[
     Dependent {
         collection: "application",
         only: Some(|id| !id.starts_with("arn:")),
+        held_by: &["asset_application"],
+        holds: &[],
+    },
+    // A node group is there for its cluster.
+    Dependent {
+        collection: "application",
+        only: Some(|id| id.contains(":nodegroup/")),
         held_by: &["asset_application"],
         holds: &[],
     },
@@ -209,7 +216,10 @@ impl Changes<'_> {
             steps.push((site, Step::Events));
             let is_first = account.replace(site.account.as_str()) != Some(site.account.as_str());
             for service in self.services {
-                let again = matches!(service.name(), "rds" | "ecs" | "beanstalk");
+                let again = matches!(
+                    service.name(),
+                    "rds" | "ecs" | "eks" | "lambda" | "elb" | "beanstalk"
+                );
                 if again || (service.is_global() && is_first) {
                     steps.push((site, Step::List(*service)));
                 }
@@ -227,7 +237,14 @@ impl Changes<'_> {
         service: Service,
         cursor: Option<&Cursor>,
     ) -> Result<Page, Failure> {
-        let mut page = full::page(site, service, cursor).await?;
+        let mut page = match service {
+            #[cfg(feature = "beanstalk")]
+            Service::Beanstalk => {
+                let since = self.since.saturating_sub(state::LATENESS);
+                full::beanstalk(site, cursor, Some(since)).await?
+            }
+            service => full::page(site, service, cursor).await?,
+        };
         emit::told_whole(service, site, &mut page.records);
         Ok(page)
     }

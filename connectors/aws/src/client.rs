@@ -9,11 +9,18 @@ mod cloudtrail;
 mod ec2;
 #[cfg(feature = "ecs")]
 mod ecs;
+#[cfg(feature = "eks")]
+mod eks;
+#[cfg(feature = "elb")]
+mod elb;
 mod estate;
 #[cfg(any(feature = "securityhub", feature = "inspector"))]
 mod findings;
+mod http;
 #[cfg(feature = "iam")]
 mod iam;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod login;
 #[cfg(feature = "rds")]
 mod rds;
@@ -36,12 +43,14 @@ pub(crate) use cloudtrail::Untold;
 pub(crate) use estate::{ALL, Estate, test};
 #[cfg(any(feature = "securityhub", feature = "inspector"))]
 pub(crate) use findings::{MOST_TARGETS, Which};
+pub(crate) use http::CutShort;
 pub(crate) use login::{Login, check};
 
 use crate::actions::Action;
 use crate::error::{self, Place};
 use crate::map;
 use crate::pace::Pace;
+use crate::scope::Service;
 
 /// How often a list is begun again whose page token ran out.
 const MOST_RESTARTS: u32 = 3;
@@ -58,6 +67,7 @@ pub(crate) struct Site {
     pace: Pace,
     trail_pace: Pace,
     page_size: u32,
+    services: Vec<Service>,
     memory: Memory,
 }
 
@@ -70,6 +80,12 @@ struct Memory {
     clusters: OnceCell<BTreeSet<String>>,
     #[cfg(feature = "rds")]
     databases: OnceCell<BTreeSet<String>>,
+    #[cfg(feature = "eks")]
+    kubernetes: OnceCell<BTreeSet<String>>,
+    #[cfg(feature = "lambda")]
+    functions: OnceCell<BTreeSet<String>>,
+    #[cfg(feature = "elb")]
+    balancers: OnceCell<BTreeSet<String>>,
     #[cfg(feature = "iam")]
     principals: OnceCell<BTreeSet<String>>,
 }
@@ -81,6 +97,11 @@ pub(crate) struct Listed<T> {
 }
 
 impl Site {
+    /// Whether a service is imported: what is not need not be allowed either.
+    pub(crate) fn reads(&self, service: &str) -> bool {
+        self.services.iter().any(|one| one.name() == service)
+    }
+
     /// Returns the most objects to ask a service for that allows so many at most.
     pub(crate) fn page_size(&self, most: u32) -> i32 {
         i32::try_from(self.page_size.min(most)).unwrap_or(i32::MAX)
@@ -110,6 +131,24 @@ impl Site {
     {
         self.pace.wait().await;
         call.await.map_err(|error| self.refused(action, error))
+    }
+
+    /// Makes a call about one thing within the budget; `None` when it is gone.
+    #[cfg(feature = "eks")]
+    pub(crate) async fn call_about<T, E>(
+        &self,
+        action: Action,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Option<T>, Failure>
+    where
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        self.pace.wait().await;
+        match call.await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error::is_gone(&error) => Ok(None),
+            Err(error) => Err(self.refused(action, error)),
+        }
     }
 
     /// Reads a page of a list from where the cursor points.

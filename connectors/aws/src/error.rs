@@ -9,6 +9,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use car_core::{Failure, FailureKind, Retry};
 
 use crate::actions::Action;
+use crate::client::CutShort;
 
 /// Where a call was made.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,9 @@ pub(crate) struct Place<'a> {
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
 }
+
+/// Stands for the account of credentials before AWS told whose they are.
+pub(crate) const UNKNOWN_ACCOUNT: &str = "?";
 
 /// What a code of AWS means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +110,12 @@ fn meaning(code: &str, status: u16) -> Meaning {
     }
 }
 
+/// Tells whether a refused signature was refused for its time: most services give it the code of
+/// a wrong secret, and only the text says which of the two it is.
+fn is_about_time(message: &str) -> bool {
+    message.contains("Signature expired") || message.contains("Signature not yet current")
+}
+
 /// Tells whether a page token is no longer good: the list has to be read from its beginning.
 pub(crate) fn is_stale_token<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let about_token = |text: &str| {
@@ -128,6 +138,15 @@ pub(crate) fn is_stale_token<E: ProvideErrorMetadata>(error: &SdkError<E, HttpRe
     }
 }
 
+/// Tells whether what a call was about does not exist, or not any more.
+#[cfg(feature = "eks")]
+pub(crate) fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let code = error
+        .as_service_error()
+        .and_then(|error| error.meta().code());
+    code == Some("ResourceNotFoundException")
+}
+
 /// Returns what a failed call means.
 pub(crate) fn refused<E>(
     action: Action,
@@ -144,22 +163,32 @@ where
         SdkError::ServiceError(refusal) => {
             let meta = refusal.err().meta();
             let code = meta.code().unwrap_or_default();
-            let failure = explained(action, meaning(code, status), code, status);
+            let meaning = match meaning(code, status) {
+                Meaning::Credentials if meta.message().is_some_and(is_about_time) => Meaning::Clock,
+                meaning => meaning,
+            };
+            let failure = explained(action, meaning, code, status);
             match (code, meta.message()) {
-                ("", _) if meaning(code, status) == Meaning::Unknown => failure.because(format!(
+                ("", _) => failure.because(format!(
                     "the answer has status {status} and no error of AWS in it"
                 )),
-                ("", None) => failure,
                 (code, None | Some("")) => failure.because(code.to_owned()),
                 (code, Some(message)) => failure.because(format!("{code}: {message}")),
             }
         }
         SdkError::ResponseError(_) => {
-            explained(action, meaning("", status), "", status).because(text_of(&error))
+            let why = format!("the answer has status {status}: {}", text_of(&error));
+            explained(action, meaning("", status), "", status).because(why)
         }
         SdkError::TimeoutError(_) => Failure::new(
             FailureKind::SourceUnavailable,
             format!("{} got no answer in time", action.name()),
+        )
+        .with_retry(Retry::Backoff)
+        .because(text_of(&error)),
+        SdkError::DispatchFailure(_) if find::<CutShort>(&error).is_some() => Failure::new(
+            FailureKind::SourceUnavailable,
+            format!("the answer to {} is not complete", action.name()),
         )
         .with_retry(Retry::Backoff)
         .because(text_of(&error)),
@@ -178,9 +207,11 @@ where
         _ => Failure::new(FailureKind::Source, format!("{} failed", action.name()))
             .because(text_of(&error)),
     };
-    failure
-        .with("account", place.account)
-        .with("region", place.region)
+    let failure = match place.account {
+        UNKNOWN_ACCOUNT => failure,
+        account => failure.with("account", account),
+    };
+    failure.with("region", place.region)
 }
 
 /// Returns the failure for what a refusal means.

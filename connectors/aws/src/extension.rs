@@ -29,7 +29,7 @@ const ASSET: &[(&str, PropertyType, &str)] = &[
     (
         "platform",
         PropertyType::Text,
-        "Operating system, as AWS bills it.",
+        "Operating system as AWS bills it, version of Kubernetes, or runtime of a function.",
     ),
     (
         "vpc_id",
@@ -147,7 +147,7 @@ pub(crate) fn extension() -> Extension {
     Extension {
         key: "0d6a1f6e-7c0b-4f5a-9a43-3e4f7d2b8a95".to_owned(),
         owner: env!("CARGO_PKG_NAME").to_owned(),
-        version: "1".to_owned(),
+        version: "2".to_owned(),
         schema: ExtensionSchema {
             vertices: vec![
                 finding,

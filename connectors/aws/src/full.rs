@@ -86,15 +86,46 @@ pub(crate) async fn page(
             map::ecs::tasks(site.place(), &page, &mut records);
             Ok(Page { records, next })
         }
+        #[cfg(feature = "eks")]
+        Service::Eks => {
+            let (names, next) = site.kubernetes_names(cursor).await?;
+            let mut records = Records::new();
+            for name in names {
+                if let Some(cluster) = site.kubernetes(&name).await? {
+                    map::eks::cluster(site.place(), &cluster, &mut records);
+                }
+            }
+            Ok(Page { records, next })
+        }
+        #[cfg(feature = "lambda")]
+        Service::Lambda => {
+            let (functions, next) = site.functions(cursor).await?;
+            let mut records = Records::new();
+            for function in &functions {
+                map::lambda::function(site.place(), function, &mut records);
+            }
+            Ok(Page { records, next })
+        }
+        #[cfg(feature = "elb")]
+        Service::Elb => {
+            let (balancers, next) = site.balancers(cursor).await?;
+            let groups = site.openings_of(&balancers).await?;
+            let mut records = Records::new();
+            for balancer in &balancers {
+                map::elb::balancer(site.place(), balancer, &groups, &mut records);
+            }
+            Ok(Page { records, next })
+        }
         #[cfg(feature = "beanstalk")]
-        Service::Beanstalk => beanstalk(site, cursor).await,
+        Service::Beanstalk => beanstalk(site, cursor, None).await,
         #[cfg(feature = "securityhub")]
         Service::SecurityHub => {
             let (findings, next) = site.hub_findings(&Which::Open, cursor).await?;
             let findings = findings
                 .iter()
                 .filter(|finding| map::securityhub::is_open(finding))
-                .filter_map(map::securityhub::finding);
+                .filter_map(map::securityhub::finding)
+                .map(|finding| site.known(finding));
             let records = found(site, findings.collect()).await?;
             Ok(Page { records, next })
         }
@@ -104,7 +135,7 @@ pub(crate) async fn page(
             let findings = findings
                 .iter()
                 .filter(|finding| map::inspector::is_open(finding))
-                .map(map::inspector::finding);
+                .map(|finding| site.known(map::inspector::finding(finding)));
             let records = found(site, findings.collect()).await?;
             Ok(Page { records, next })
         }
@@ -172,15 +203,22 @@ async fn rds(site: &Arc<Site>, cursor: Option<&Cursor>) -> Result<Page, Failure>
 }
 
 /// Reads the environments; the applications come with the first page.
+///
+/// With a time, in milliseconds since 1970, environments that were deleted since then are told to
+/// be gone.
 #[cfg(feature = "beanstalk")]
-async fn beanstalk(site: &Arc<Site>, cursor: Option<&Cursor>) -> Result<Page, Failure> {
+pub(crate) async fn beanstalk(
+    site: &Arc<Site>,
+    cursor: Option<&Cursor>,
+    deleted_since: Option<i64>,
+) -> Result<Page, Failure> {
     let mut records = Records::new();
     if cursor.is_none() {
         for application in site.applications().await? {
             map::beanstalk::application(&application, &mut records);
         }
     }
-    let (environments, next) = site.environments(cursor).await?;
+    let (environments, next) = site.environments(cursor, deleted_since).await?;
     let ids = environments
         .iter()
         .filter(|environment| map::beanstalk::is_there(environment))
@@ -189,6 +227,9 @@ async fn beanstalk(site: &Arc<Site>, cursor: Option<&Cursor>) -> Result<Page, Fa
     let filter = format!("tag:{}", map::beanstalk::ENVIRONMENT_TAG);
     let instances = site.instances_with(&filter, &ids).await?;
     map::beanstalk::environments(site.place(), &environments, &instances, &mut records);
+    if deleted_since.is_some() {
+        map::beanstalk::gone(&environments, &mut records);
+    }
     Ok(Page { records, next })
 }
 

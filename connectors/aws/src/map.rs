@@ -6,12 +6,18 @@ pub(crate) mod beanstalk;
 pub(crate) mod ec2;
 #[cfg(feature = "ecs")]
 pub(crate) mod ecs;
+#[cfg(feature = "eks")]
+pub(crate) mod eks;
+#[cfg(feature = "elb")]
+pub(crate) mod elb;
 #[cfg(any(feature = "securityhub", feature = "inspector"))]
 pub(crate) mod finding;
 #[cfg(feature = "iam")]
 pub(crate) mod iam;
 #[cfg(feature = "inspector")]
 pub(crate) mod inspector;
+#[cfg(feature = "lambda")]
+pub(crate) mod lambda;
 pub(crate) mod network;
 #[cfg(feature = "rds")]
 pub(crate) mod rds;
@@ -21,6 +27,8 @@ pub(crate) mod securityhub;
     test,
     feature = "beanstalk",
     feature = "ecs",
+    feature = "eks",
+    feature = "elb",
     feature = "iam",
     feature = "inspector",
     feature = "rds",

@@ -17,6 +17,12 @@ pub(crate) enum Service {
     Rds,
     #[cfg(feature = "ecs")]
     Ecs,
+    #[cfg(feature = "eks")]
+    Eks,
+    #[cfg(feature = "lambda")]
+    Lambda,
+    #[cfg(feature = "elb")]
+    Elb,
     #[cfg(feature = "beanstalk")]
     Beanstalk,
     #[cfg(feature = "securityhub")]
@@ -36,6 +42,12 @@ impl Service {
         Self::Rds,
         #[cfg(feature = "ecs")]
         Self::Ecs,
+        #[cfg(feature = "eks")]
+        Self::Eks,
+        #[cfg(feature = "lambda")]
+        Self::Lambda,
+        #[cfg(feature = "elb")]
+        Self::Elb,
         #[cfg(feature = "beanstalk")]
         Self::Beanstalk,
         #[cfg(feature = "securityhub")]
@@ -55,6 +67,12 @@ impl Service {
             Self::Rds => "rds",
             #[cfg(feature = "ecs")]
             Self::Ecs => "ecs",
+            #[cfg(feature = "eks")]
+            Self::Eks => "eks",
+            #[cfg(feature = "lambda")]
+            Self::Lambda => "lambda",
+            #[cfg(feature = "elb")]
+            Self::Elb => "elb",
             #[cfg(feature = "beanstalk")]
             Self::Beanstalk => "beanstalk",
             #[cfg(feature = "securityhub")]
@@ -77,7 +95,7 @@ impl Service {
     /// Returns the service whose things this one refers to.
     pub(crate) fn needs(self) -> Option<Self> {
         match self.name() {
-            "ecs" | "beanstalk" | "securityhub" | "inspector" => Self::named("ec2"),
+            "ecs" | "eks" | "beanstalk" | "securityhub" | "inspector" => Self::named("ec2"),
             _ => None,
         }
     }

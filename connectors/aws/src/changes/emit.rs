@@ -8,10 +8,18 @@ use super::events::Touched;
 use crate::client::Site;
 use crate::scope::Service;
 
-/// What a server of a database that is gone leaves behind.
-const OF_SERVER: &[&str] = &[
+/// What an address is told whole of.
+pub(super) const OF_ADDRESS: &[&str] = &[
+    "ipaddress_macaddress",
+    "ipaddress_hostname",
+    "ipaddress_port",
+];
+
+/// What something that was listed and is gone leaves behind.
+const OF_LISTED: &[&str] = &[
     "asset_database",
     "asset_hostname",
+    "asset_ipaddress",
     "asset_application",
     "asset_geolocation",
     "asset_finding",
@@ -40,6 +48,29 @@ pub(super) fn told_whole(service: Service, site: &Arc<Site>, out: &mut Records) 
                 );
             }
         }
+        "eks" => {
+            let (assets, groups) = (keys("asset"), keys("application"));
+            for asset in assets {
+                out.whole("asset", asset, &["asset_hostname", "asset_application"]);
+            }
+            for group in groups {
+                out.whole("application", group, &["asset_application"]);
+            }
+        }
+        "lambda" => {
+            for asset in keys("asset") {
+                out.whole("asset", asset, &["asset_application"]);
+            }
+        }
+        "elb" => {
+            let (assets, addresses) = (keys("asset"), keys("ipaddress"));
+            for asset in assets {
+                out.whole("asset", asset, &["asset_hostname", "asset_ipaddress"]);
+            }
+            for address in addresses {
+                out.whole("ipaddress", address, OF_ADDRESS);
+            }
+        }
         "beanstalk" => {
             let (applications, hosts) = (keys("application"), keys("hostname"));
             for application in applications {
@@ -51,6 +82,9 @@ pub(super) fn told_whole(service: Service, site: &Arc<Site>, out: &mut Records) 
         }
         "ecs" => {
             let (clusters, containers) = (keys("application"), keys("container"));
+            for address in keys("ipaddress") {
+                out.whole("ipaddress", address, OF_ADDRESS);
+            }
             for cluster in clusters {
                 out.whole("application", cluster, &["application_container"]);
             }
@@ -79,9 +113,20 @@ pub(super) fn gone(site: &Arc<Site>, touched: &Touched, out: &mut Records) {
         .clusters
         .iter()
         .map(|name| format!("cluster:{name}"));
-    for name in databases.chain(clusters) {
-        let arn = place.arn("rds", &name);
-        out.whole("asset", arn.as_str(), OF_SERVER);
+    let rds = databases
+        .chain(clusters)
+        .map(|name| place.arn("rds", &name));
+    let kubernetes = touched
+        .kubernetes
+        .iter()
+        .map(|name| place.arn("eks", &format!("cluster/{name}")));
+    let functions = touched
+        .functions
+        .iter()
+        .map(|name| place.arn("lambda", &format!("function:{name}")));
+    let balancers = touched.balancers.iter().cloned();
+    for arn in rds.chain(kubernetes).chain(functions).chain(balancers) {
+        out.whole("asset", arn.as_str(), OF_LISTED);
         out.delete(Deletion::vertex("asset", arn));
     }
     for name in &touched.applications {

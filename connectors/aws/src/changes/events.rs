@@ -42,6 +42,12 @@ pub(crate) struct Touched {
     pub(crate) applications: BTreeSet<String>,
     /// ARNs of ECS clusters that may be gone.
     pub(crate) task_clusters: BTreeSet<String>,
+    /// Names of EKS clusters that may be gone.
+    pub(crate) kubernetes: BTreeSet<String>,
+    /// Names of functions that may be gone.
+    pub(crate) functions: BTreeSet<String>,
+    /// ARNs of load balancers that may be gone.
+    pub(crate) balancers: BTreeSet<String>,
     /// The event that left a gap.
     pub(crate) gap: Option<String>,
 }
@@ -86,6 +92,18 @@ impl Touched {
                 self.applications
                     .extend(field(body.as_ref(), "applicationName"));
             }
+            "eks.amazonaws.com" if name == "DeleteCluster" => {
+                self.kubernetes.extend(field(body.as_ref(), "name"));
+            }
+            // The name of the call has the date of the interface: `DeleteFunction20150331`.
+            "lambda.amazonaws.com" if name.starts_with("DeleteFunction2") => {
+                let given = field(body.as_ref(), "functionName");
+                self.functions.extend(given.as_deref().map(function_name));
+            }
+            "elasticloadbalancing.amazonaws.com" if name == "DeleteLoadBalancer" => {
+                let arns = names.iter().filter(|name| name.contains(":loadbalancer/"));
+                self.balancers.extend(arns.map(|name| (*name).to_owned()));
+            }
             "ecs.amazonaws.com" if name == "DeleteCluster" => {
                 let arns = names.iter().filter(|name| name.contains(":cluster/"));
                 self.task_clusters
@@ -119,6 +137,15 @@ impl Touched {
             self.clusters.extend(field(body, name));
         }
     }
+}
+
+/// Returns the name of a function that may be given as an ARN or a part of one.
+fn function_name(given: &str) -> String {
+    let name = match given.split_once("function:") {
+        Some((_, name)) => name,
+        None => given,
+    };
+    name.split(':').next().unwrap_or(name).to_owned()
 }
 
 /// Returns a text among the parameters of a request.

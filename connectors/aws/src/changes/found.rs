@@ -88,7 +88,7 @@ async fn about(
             Target::Instance(id) => {
                 out.whole("asset", instance_arn(site.place(), id), OF_ASSET);
             }
-            Target::Database(arn) => out.whole("asset", arn.as_str(), OF_ASSET),
+            Target::Asset(arn) => out.whole("asset", arn.as_str(), OF_ASSET),
             Target::Principal(arn) => out.whole("account", arn.as_str(), OF_ACCOUNT),
             Target::Other => {}
         }
@@ -96,7 +96,7 @@ async fn about(
     let targets: Vec<Target> = targets.into_iter().collect();
     for some in targets.chunks(MOST_TARGETS) {
         let which = Which::About(some.to_vec());
-        let has_instances = some.iter().any(|one| matches!(one, Target::Instance(_)));
+        let is_inspected = some.iter().any(Target::is_inspected);
         let mut open = Vec::new();
         if changes.has("securityhub") {
             let mut cursor = None;
@@ -109,7 +109,7 @@ async fn about(
                 }
             }
         }
-        if changes.has("inspector") && has_instances {
+        if changes.has("inspector") && is_inspected {
             let mut cursor = None;
             loop {
                 let (page, next) = inspector(site, &which, cursor.as_ref()).await?;
@@ -140,7 +140,7 @@ async fn hub(
     let changed = findings.iter().filter_map(|finding| {
         Some(Changed {
             is_open: map::securityhub::is_open(finding),
-            finding: map::securityhub::finding(finding)?,
+            finding: site.known(map::securityhub::finding(finding)?),
         })
     });
     Ok((changed.collect(), next))
@@ -164,7 +164,7 @@ async fn inspector(
     let (findings, next) = site.inspector_findings(which, cursor).await?;
     let changed = findings.iter().map(|finding| Changed {
         is_open: map::inspector::is_open(finding),
-        finding: map::inspector::finding(finding),
+        finding: site.known(map::inspector::finding(finding)),
     });
     Ok((changed.collect(), next))
 }

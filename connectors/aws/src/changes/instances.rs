@@ -8,6 +8,7 @@ use car_core::Failure;
 use car_core::connector::{Cursor, Page};
 use car_core::record::{Deletion, Records};
 
+use super::emit::OF_ADDRESS;
 use super::events::Touched;
 use crate::client::Site;
 use crate::map;
@@ -32,13 +33,6 @@ const ALL_EDGES: &[&str] = &[
     "asset_vulnerability",
     "asset_finding",
     "asset_container",
-];
-
-/// What an address is told whole of.
-const OF_ADDRESS: &[&str] = &[
-    "ipaddress_macaddress",
-    "ipaddress_hostname",
-    "ipaddress_port",
 ];
 
 /// Looks at the instances that were touched, and takes away those that are gone.

@@ -2,6 +2,7 @@
 
 use aws_sdk_elasticbeanstalk::Client;
 use aws_sdk_elasticbeanstalk::types::{ApplicationDescription, EnvironmentDescription};
+use aws_smithy_types::DateTime;
 use car_core::Failure;
 use car_core::connector::Cursor;
 
@@ -23,16 +24,19 @@ impl Site {
         Ok(answer.applications.unwrap_or_default())
     }
 
-    /// Reads a page of the environments that are not terminated.
+    /// Reads a page of the environments, with those that were deleted since a time in milliseconds
+    /// since 1970, if one is given.
     pub(crate) async fn environments(
         &self,
         cursor: Option<&Cursor>,
+        deleted_since: Option<i64>,
     ) -> Result<(Vec<EnvironmentDescription>, Option<Cursor>), Failure> {
         let client = self.beanstalk();
         self.page(actions::DESCRIBE_ENVIRONMENTS, cursor, |token| {
             let call = client
                 .describe_environments()
-                .include_deleted(false)
+                .include_deleted(deleted_since.is_some())
+                .set_included_deleted_back_to(deleted_since.map(DateTime::from_millis))
                 .max_records(self.page_size(MOST))
                 .set_next_token(token)
                 .send();

@@ -12,6 +12,7 @@ use crate::actions;
 use crate::config::{Settings, list};
 use crate::error;
 use crate::pace::Pace;
+use crate::scope;
 
 /// The word for all active accounts of the organization.
 const ORGANIZATION: &str = "organization";
@@ -44,7 +45,7 @@ impl Estate {
     /// Finds out who we are, which accounts there are, and their regions.
     pub(crate) async fn find(login: &Login, settings: &Settings) -> Result<Self, Failure> {
         let home = home(login.base());
-        let caller = caller(&site(login.base(), "?", "?", &home, settings)).await?;
+        let caller = caller(&nobody(login, &home, settings)).await?;
         check_account(settings, &caller)?;
         let own = site(
             login.base(),
@@ -114,12 +115,18 @@ impl Estate {
 /// Asks who we are: reaches AWS and authenticates, nothing else.
 pub(crate) async fn test(login: &Login, settings: &Settings) -> Result<(), Failure> {
     let home = home(login.base());
-    let caller = caller(&site(login.base(), "?", "?", &home, settings)).await?;
+    let caller = caller(&nobody(login, &home, settings)).await?;
     check_account(settings, &caller)
 }
 
 fn home(config: &SdkConfig) -> String {
     config.region().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Returns what can be asked before it is known whose the credentials are.
+fn nobody(login: &Login, home: &str, settings: &Settings) -> Site {
+    let unknown = error::UNKNOWN_ACCOUNT;
+    site(login.base(), unknown, unknown, home, settings)
 }
 
 fn site(
@@ -137,6 +144,8 @@ fn site(
         pace: Pace::new(settings.calls_per_second),
         trail_pace: Pace::without_burst(LOOKUPS_PER_SECOND),
         page_size: settings.page_size,
+        // Wrong ones were refused when the settings were read.
+        services: scope::services(settings).unwrap_or_default(),
         memory: Default::default(),
     }
 }

@@ -107,13 +107,15 @@ impl Site {
         cursor: Option<&Cursor>,
     ) -> Result<(Vec<inspector::Finding>, Option<Cursor>), Failure> {
         let client = aws_sdk_inspector2::Client::new(self.config());
-        let is = |value: &str| {
+        let filter = |value: &str, comparison| {
             inspector::StringFilter::builder()
                 .value(value)
-                .comparison(inspector::StringComparison::Equals)
+                .comparison(comparison)
                 .build()
                 .ok()
         };
+        let is = |value: &str| filter(value, inspector::StringComparison::Equals);
+        let starts = |value: &str| filter(value, inspector::StringComparison::Prefix);
         let mut criteria = inspector::FilterCriteria::builder()
             .set_aws_account_id(is(&self.account).map(|filter| vec![filter]));
         if let Which::Updated { since, until } = which {
@@ -128,6 +130,8 @@ impl Site {
         if let Which::About(targets) = which {
             let ids = targets.iter().filter_map(|target| match target {
                 Target::Instance(id) => is(id),
+                // Inspector knows a function by the ARN of one of its versions.
+                Target::Asset(arn) if target.is_inspected() => starts(arn),
                 _ => None,
             });
             criteria = criteria.set_resource_id(Some(ids.collect()));
@@ -151,8 +155,30 @@ impl Site {
         .await
     }
 
+    /// Takes what is not imported for what it is: worth knowing, but not there to be linked.
+    pub(crate) fn known(&self, mut finding: Finding) -> Finding {
+        for target in &mut finding.targets {
+            let is_read = match target {
+                Target::Instance(_) => self.reads("ec2"),
+                Target::Principal(_) => self.reads("iam"),
+                Target::Asset(arn) => match arn.split(':').nth(2) {
+                    Some("elasticloadbalancing") => self.reads("elb"),
+                    Some(service) => self.reads(service),
+                    None => false,
+                },
+                Target::Other => true,
+            };
+            if !is_read {
+                *target = Target::Other;
+            }
+        }
+        finding.targets.sort();
+        finding.targets.dedup();
+        finding
+    }
+
     /// Finds out which things that findings are about exist: one call for all instances of a
-    /// page; databases, users and roles once in a run, if there are findings about any.
+    /// page; databases, functions, users and the like once in a run, if there are findings about any.
     pub(crate) async fn living(&self, findings: &[Finding]) -> Result<Living, Failure> {
         let mut living = Living::default();
         let targets = || findings.iter().flat_map(|finding| &finding.targets);
@@ -168,8 +194,20 @@ impl Site {
             }
         }
         #[cfg(feature = "rds")]
-        if targets().any(|target| matches!(target, Target::Database(_))) {
-            living.databases.clone_from(self.database_arns().await?);
+        if targets().any(|target| target.is_of("rds")) {
+            living.assets.extend(self.database_arns().await?.clone());
+        }
+        #[cfg(feature = "eks")]
+        if targets().any(|target| target.is_of("eks")) {
+            living.assets.extend(self.kubernetes_arns().await?.clone());
+        }
+        #[cfg(feature = "lambda")]
+        if targets().any(|target| target.is_of("lambda")) {
+            living.assets.extend(self.function_arns().await?.clone());
+        }
+        #[cfg(feature = "elb")]
+        if targets().any(|target| target.is_of("elasticloadbalancing")) {
+            living.assets.extend(self.balancer_arns().await?.clone());
         }
         #[cfg(feature = "iam")]
         if targets().any(|target| matches!(target, Target::Principal(_))) {

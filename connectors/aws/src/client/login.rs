@@ -8,12 +8,11 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use car_core::Failure;
 use car_core::secret::Secret;
 use url::Url;
 
+use super::http::Http;
 use crate::config::Settings;
 use crate::error;
 
@@ -46,16 +45,13 @@ impl Login {
     /// Gathers credentials, region and address. Looks at files and the environment; calls nobody
     /// unless the credentials are those of a machine.
     pub(crate) async fn new(settings: &Settings) -> Result<Self, Failure> {
-        let http = Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
             .operation_timeout(CALL)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(Http::default())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts);
         if let Ok(name) = AppName::new(concat!(

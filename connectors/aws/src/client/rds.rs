@@ -9,6 +9,7 @@ use car_core::connector::Cursor;
 
 use super::{Listed, Site};
 use crate::actions;
+use crate::map::rds::is_there;
 
 /// Most instances or clusters that are listed in one call.
 const MOST: u32 = 100;
@@ -73,7 +74,9 @@ impl Site {
                 let mut cursor = None;
                 loop {
                     let (page, next) = self.databases(cursor.as_ref()).await?;
-                    arns.extend(page.into_iter().filter_map(|one| one.db_instance_arn));
+                    let page = page.into_iter();
+                    let there = page.filter(|one| is_there(one.db_instance_status()));
+                    arns.extend(there.filter_map(|one| one.db_instance_arn));
                     cursor = next;
                     if cursor.is_none() {
                         break;
@@ -81,7 +84,8 @@ impl Site {
                 }
                 loop {
                     let (page, next) = self.clusters(cursor.as_ref()).await?;
-                    arns.extend(page.into_iter().filter_map(|one| one.db_cluster_arn));
+                    let there = page.into_iter().filter(|one| is_there(one.status()));
+                    arns.extend(there.filter_map(|one| one.db_cluster_arn));
                     cursor = next;
                     if cursor.is_none() {
                         return Ok(arns);

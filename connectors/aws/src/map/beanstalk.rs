@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::Instance;
 use aws_sdk_elasticbeanstalk::types::{
     ApplicationDescription, EnvironmentDescription, EnvironmentStatus,
 };
-use car_core::record::Records;
+use car_core::record::{Deletion, Records};
 use car_schema::edges::{AssetApplication, AssetHostname};
 use car_schema::vertices::{Application, Hostname};
 
@@ -56,6 +56,21 @@ pub(crate) fn environments(
             .and_then(|id| members.get(id))
             .map_or(&[][..], Vec::as_slice);
         emit(place, environment, of_it, out);
+    }
+}
+
+/// Takes away the environments that are not there any more, with their names.
+pub(crate) fn gone(environments: &[EnvironmentDescription], out: &mut Records) {
+    for environment in environments.iter().filter(|one| !is_there(one)) {
+        if let Some(arn) = environment.environment_arn() {
+            out.whole("application", arn, &["asset_application"]);
+            out.delete(Deletion::vertex("application", arn));
+        }
+        // Another environment may have the name by now; then it is told again.
+        if let Some(host) = environment.cname().filter(|name| !name.is_empty()) {
+            out.whole("hostname", host, &["asset_hostname"]);
+            out.delete(Deletion::vertex("hostname", host));
+        }
     }
 }
 

@@ -55,8 +55,8 @@ pub(crate) struct Weakness {
 pub(crate) enum Target {
     /// An EC2 instance, by its id.
     Instance(String),
-    /// A database instance or cluster, by its ARN.
-    Database(String),
+    /// A database, a function, a load balancer or an EKS cluster, by its ARN.
+    Asset(String),
     /// A user or role, by its ARN.
     Principal(String),
     /// Something that is not imported.
@@ -64,12 +64,50 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// Reads the ARN of something that is listed, as findings give it.
+    pub(crate) fn of_arn(arn: &str) -> Self {
+        match arn.split(':').nth(2) {
+            Some("rds") => Self::Asset(arn.to_owned()),
+            #[cfg(feature = "eks")]
+            Some("eks") => Self::Asset(arn.to_owned()),
+            #[cfg(feature = "elb")]
+            Some("elasticloadbalancing") => Self::Asset(arn.to_owned()),
+            // A version of a function is the function.
+            #[cfg(feature = "lambda")]
+            Some("lambda") => {
+                let plain: Vec<&str> = arn.split(':').take(7).collect();
+                Self::Asset(plain.join(":"))
+            }
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it may be something of this service.
+    #[cfg(any(
+        feature = "rds",
+        feature = "eks",
+        feature = "lambda",
+        feature = "elb",
+        feature = "inspector"
+    ))]
+    pub(crate) fn is_of(&self, service: &str) -> bool {
+        match self {
+            Self::Asset(arn) => arn.split(':').nth(2) == Some(service),
+            _ => false,
+        }
+    }
+
+    /// Whether Inspector may find something in it.
+    pub(crate) fn is_inspected(&self) -> bool {
+        matches!(self, Self::Instance(_)) || self.is_of("lambda")
+    }
+
     /// Returns the ARN, if it is something that is imported.
     #[cfg(feature = "securityhub")]
     pub(crate) fn arn(&self, place: Place<'_>) -> Option<String> {
         match self {
             Self::Instance(id) => Some(instance_arn(place, id)),
-            Self::Database(arn) | Self::Principal(arn) => Some(arn.clone()),
+            Self::Asset(arn) | Self::Principal(arn) => Some(arn.clone()),
             Self::Other => None,
         }
     }
@@ -79,7 +117,7 @@ impl Target {
 #[derive(Debug, Default)]
 pub(crate) struct Living {
     pub(crate) instances: BTreeSet<String>,
-    pub(crate) databases: BTreeSet<String>,
+    pub(crate) assets: BTreeSet<String>,
     pub(crate) principals: BTreeSet<String>,
 }
 
@@ -224,10 +262,7 @@ impl Living {
                 .instances
                 .contains(id)
                 .then(|| End::Asset(instance_arn(place, id))),
-            Target::Database(arn) => self
-                .databases
-                .contains(arn)
-                .then(|| End::Asset(arn.clone())),
+            Target::Asset(arn) => self.assets.contains(arn).then(|| End::Asset(arn.clone())),
             Target::Principal(arn) => self
                 .principals
                 .contains(arn)

@@ -64,6 +64,7 @@ fn weakness(from: &Inspected) -> Option<Weakness> {
 fn target(resource: &Resource) -> Target {
     match resource.r#type() {
         ResourceType::AwsEc2Instance => Target::Instance(resource.id().to_owned()),
+        ResourceType::AwsLambdaFunction => Target::of_arn(resource.id()),
         _ => Target::Other,
     }
 }

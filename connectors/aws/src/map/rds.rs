@@ -31,6 +31,11 @@ struct Kept<'a> {
     waits_for_name: bool,
 }
 
+/// Tells whether an instance or cluster stays: going takes one minutes, and nobody tells its end.
+pub(crate) fn is_there(status: Option<&str>) -> bool {
+    status != Some("deleting")
+}
+
 /// Emits an instance, with its database unless a cluster has it.
 pub(crate) fn instance(place: Place<'_>, instance: &DbInstance, out: &mut Records) {
     let (Some(arn), Some(name)) = (
@@ -45,6 +50,9 @@ pub(crate) fn instance(place: Place<'_>, instance: &DbInstance, out: &mut Record
         );
         return;
     };
+    if !is_there(instance.db_instance_status()) {
+        return;
+    }
     let endpoint = instance.endpoint();
     server(
         place,
@@ -91,6 +99,9 @@ pub(crate) fn cluster(place: Place<'_>, cluster: &DbCluster, out: &mut Records) 
         );
         return;
     };
+    if !is_there(cluster.status()) {
+        return;
+    }
     let ends = [cluster.endpoint(), cluster.reader_endpoint()];
     let custom = cluster.custom_endpoints().iter().map(String::as_str);
     server(

@@ -96,7 +96,13 @@ fn target(resource: &Resource) -> Target {
             Some((_, instance)) => Target::Instance(instance.to_owned()),
             None => Target::Instance(id.to_owned()),
         },
-        Some("AwsRdsDbInstance" | "AwsRdsDbCluster") => Target::Database(id.to_owned()),
+        Some(
+            "AwsRdsDbInstance"
+            | "AwsRdsDbCluster"
+            | "AwsLambdaFunction"
+            | "AwsElbv2LoadBalancer"
+            | "AwsEksCluster",
+        ) => Target::of_arn(id),
         Some("AwsIamUser" | "AwsIamRole") => Target::Principal(id.to_owned()),
         _ => Target::Other,
     }

@@ -7,6 +7,7 @@
 )]
 
 mod findings;
+mod listed;
 
 use std::collections::{BTreeMap, BTreeSet};
 

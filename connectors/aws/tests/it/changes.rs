@@ -35,7 +35,7 @@ async fn defect_01_changes_bring_the_graph_to_what_a_fresh_import_makes() {
     let before = pair.graph().await;
     assert_eq!(
         before.identities("asset").count(),
-        6 + 4 + 4 + 1,
+        6 + 4 + 4 + 1 + if cfg!(feature = "lambda") { 10 } else { 7 },
         "{before:?}"
     );
     assert_eq!(before.identities("container").count(), 6, "{before:?}");

@@ -1,5 +1,7 @@
 //! An estate with something of everything that is imported, and changes to it.
 
+mod listed;
+
 use serde_json::{Value, json};
 
 use crate::moto::{ACCOUNT, At, IRELAND, Moto, OHIO, ago};
@@ -39,6 +41,7 @@ pub(crate) struct Made {
     attachment: String,
     environment: String,
     task: String,
+    listed: listed::Listed,
 }
 
 fn text(value: &Value) -> String {
@@ -143,7 +146,7 @@ pub(crate) async fn make(aws: &Moto) -> Made {
     aws.make(at, "ec2", "associate_address", associate).await;
 
     for name in ["orders", "users"] {
-        database(aws, name, json!({})).await;
+        database(aws, at, name, json!({})).await;
     }
     let cluster = json!({
         "DBClusterIdentifier": "aurora", "Engine": "aurora-postgresql",
@@ -151,7 +154,7 @@ pub(crate) async fn make(aws: &Moto) -> Made {
     });
     aws.make(at, "rds", "create_db_cluster", cluster).await;
     let member = json!({ "DBClusterIdentifier": "aurora", "Engine": "aurora-postgresql" });
-    database(aws, "aurora-1", member).await;
+    database(aws, at, "aurora-1", member).await;
 
     for name in ["shop", "blog"] {
         aws.make(
@@ -180,6 +183,10 @@ pub(crate) async fn make(aws: &Moto) -> Made {
 
     let task = tasks(aws, &instances[1], &subnet, &group).await;
 
+    let role = json!({ "RoleName": "worker", "AssumeRolePolicyDocument": "{}" });
+    aws.make(at, "iam", "create_role", role).await;
+    let listed = listed::make(aws, at, &instances[2]).await;
+    hub(aws, json!(listed::findings(&listed, at))).await;
     hub(
         aws,
         json!([
@@ -216,8 +223,6 @@ pub(crate) async fn make(aws: &Moto) -> Made {
         aws.make(at, "iam", "create_user", json!({ "UserName": name }))
             .await;
     }
-    let role = json!({ "RoleName": "worker", "AssumeRolePolicyDocument": "{}" });
-    aws.make(at, "iam", "create_role", role).await;
     Made {
         image,
         group,
@@ -227,6 +232,7 @@ pub(crate) async fn make(aws: &Moto) -> Made {
         attachment: text(&attachment["AttachmentId"]),
         environment,
         task,
+        listed,
     }
 }
 
@@ -239,7 +245,7 @@ async fn open_port(aws: &Moto, group: &str, port: u16) {
         .await;
 }
 
-async fn database(aws: &Moto, name: &str, extra: Value) {
+async fn database(aws: &Moto, at: At, name: &str, extra: Value) {
     let mut args = json!({
         "DBInstanceIdentifier": name, "DBInstanceClass": "db.t3.micro", "Engine": "postgres",
         "MasterUsername": "admin", "MasterUserPassword": "not-a-secret", "AllocatedStorage": 20,
@@ -247,7 +253,7 @@ async fn database(aws: &Moto, name: &str, extra: Value) {
     args.as_object_mut()
         .unwrap()
         .extend(extra.as_object().unwrap().clone());
-    aws.make(IRELAND, "rds", "create_db_instance", args).await;
+    aws.make(at, "rds", "create_db_instance", args).await;
 }
 
 async fn name_instances(aws: &Moto, instances: &[String], key: &str, value: &str) {
@@ -391,6 +397,7 @@ pub(crate) async fn change(aws: &Moto, made: &Made) {
     aws.event(at, "ec2", "AuthorizeSecurityGroupIngress", opened)
         .await;
     change_databases(aws).await;
+    listed::change(aws, at, &made.listed, &made.instances[2]).await;
     // Tasks come and go without anybody calling.
     aws.make(
         at,
@@ -466,5 +473,5 @@ async fn change_databases(aws: &Moto) {
     aws.make(at, "rds", "delete_db_instance", gone).await;
     let told = json!({ "requestParameters": { "dBInstanceIdentifier": "users" } });
     aws.event(at, "rds", "DeleteDBInstance", told).await;
-    database(aws, "events", json!({})).await;
+    database(aws, at, "events", json!({})).await;
 }

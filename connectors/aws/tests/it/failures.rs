@@ -3,6 +3,7 @@
 use car_testkit::Program;
 use serde_json::{Value, json};
 
+use crate::fake::{Fake, World};
 use crate::moto::{ACCOUNT, IRELAND, Moto, OHIO};
 use crate::support::{Pair, reading};
 
@@ -48,6 +49,19 @@ async fn refusals_are_told_apart_by_the_exit_code() {
         let ended = testing(&aws.url()).run().await;
         drop(ended.with_code(exit).saying(says));
     }
+    aws.fail(json!([{
+        "match": { "service": "sts" }, "status": 403, "times": 100,
+        "code": "SignatureDoesNotMatch",
+        "message": "Signature expired: 20260101T000000Z is now earlier than 20261122T144500Z",
+    }]))
+    .await;
+    drop(
+        testing(&aws.url())
+            .run()
+            .await
+            .with_code(52)
+            .saying("clock"),
+    );
     aws.fail(json!([{ "match": { "service": "sts" }, "status": 404, "times": 100, "body": "<html>no</html>" }]))
         .await;
     drop(
@@ -232,4 +246,17 @@ async fn an_account_whose_role_is_closed_fails_alone() {
             .saying("222222222222"),
     );
     assert_eq!(pair.graph().await.identities("asset").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_go_through_the_proxy_of_the_environment() {
+    let aws = Fake::start(World::default()).await;
+    // A name that nobody has: only the proxy can answer for it.
+    let behind =
+        testing("http://aws.invalid").env("HTTP_PROXY", format!("http://{}", aws.address()));
+    drop(behind.run().await.with_code(0));
+    assert_eq!(aws.calls().get("sts:GetCallerIdentity"), Some(&1));
+    let around = behind.env("NO_PROXY", "aws.invalid");
+    drop(around.run().await.with_code(51));
+    assert!(aws.calls().is_empty());
 }

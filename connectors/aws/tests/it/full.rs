@@ -3,7 +3,7 @@
 use car_core::report::Mode;
 use serde_json::json;
 
-use crate::moto::{ACCOUNT, IRELAND, OHIO};
+use crate::moto::{ACCOUNT, At, IRELAND, OHIO};
 use crate::support::Pair;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,4 +168,40 @@ async fn a_denied_call_fails_its_scopes_alone_and_names_the_permission() {
     assert!(complete(&format!("ec2/{ACCOUNT}/eu-west-1")));
     assert!(!complete(&format!("ec2/{ACCOUNT}/us-east-2")));
     assert_eq!(pair.graph().await.identities("asset").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_names_its_accounts() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let all = json!({ "FeatureSet": "ALL" });
+    let aws = &pair.aws;
+    aws.make(IRELAND, "organizations", "create_organization", all)
+        .await;
+    let member = json!({ "AccountName": "shop", "Email": "shop@example.com" });
+    let member = aws
+        .make(IRELAND, "organizations", "create_account", member)
+        .await;
+    let member = member["CreateAccountStatus"]["AccountId"].as_str().unwrap();
+    let there = At {
+        account: member.to_owned().leak(),
+        region: "us-east-2",
+    };
+    let one = json!({ "ImageId": "ami-1", "MinCount": 1, "MaxCount": 1 });
+    for at in [IRELAND, there] {
+        aws.make(at, "ec2", "run_instances", one.clone()).await;
+    }
+    let everybody = pair
+        .connector()
+        .env("CONFIGURATION_PARAMETER_ACCOUNTS", "organization")
+        .env("CONFIGURATION_PARAMETER_ACCOUNT_ROLE", "reader");
+    drop(everybody.run().await.with_code(0));
+    let graph = pair.graph().await;
+    let accounts: Vec<&str> = graph.identities("cloudaccount").collect();
+    assert!(
+        accounts.contains(&ACCOUNT) && accounts.contains(&member),
+        "{accounts:?}"
+    );
+    assert_eq!(graph.identities("asset").count(), 2);
 }

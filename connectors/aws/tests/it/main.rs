@@ -7,11 +7,15 @@
 )]
 
 mod changes;
+mod cli;
 mod configurations;
+mod conformance;
 mod defects;
 mod estate;
 mod failures;
+mod fake;
 mod full;
 mod moto;
 mod policy;
+mod speed;
 mod support;

@@ -9,6 +9,7 @@ Prints `{"port": N}` and runs until its standard input ends.
 """
 
 import json
+import re
 import sys
 import threading
 import time
@@ -30,10 +31,15 @@ from moto.securityhub import models as securityhub
 from werkzeug.serving import make_server
 
 # Operations of the services that name none in the request.
-REST = {
-    ("securityhub", "POST", "/findings"): "GetFindings",
-    ("inspector2", "POST", "/findings/list"): "ListFindings",
-}
+REST = [
+    ("securityhub", "POST", "/findings", "GetFindings"),
+    ("inspector2", "POST", "/findings/list", "ListFindings"),
+    ("lambda", "GET", "/2015-03-31/functions/?", "ListFunctions"),
+    ("eks", "GET", "/clusters", "ListClusters"),
+    ("eks", "GET", "/clusters/[^/]+", "DescribeCluster"),
+    ("eks", "GET", "/clusters/[^/]+/node-groups", "ListNodegroups"),
+    ("eks", "GET", "/clusters/[^/]+/node-groups/[^/]+", "DescribeNodegroup"),
+]
 JSON_SERVICES = {"ecs", "cloudtrail", "organizations"}
 REST_SERVICES = {"securityhub", "inspector2", "eks", "lambda"}
 
@@ -170,8 +176,13 @@ class Front:
         elif body.startswith(b"Action="):
             action = body.split(b"&")[0][7:].decode()
         else:
-            where = (service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            action = REST.get(where, " ".join(where[1:]))
+            method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+            fits = (
+                action
+                for known, verb, pattern, action in REST
+                if (known, verb) == (service, method) and re.fullmatch(pattern, path)
+            )
+            action = next(fits, f"{method} {path}")
         account = environ.get("HTTP_X_MOTO_ACCOUNT_ID") or get_account_id_from(key)
         return {"service": service, "action": action, "region": region, "account": account}
 

@@ -112,6 +112,23 @@ fn databases_applications_and_clusters_that_may_be_gone_are_named() {
 }
 
 #[test]
+fn clusters_functions_and_load_balancers_that_may_be_gone_are_named() {
+    let cluster = json!({ "requestParameters": { "name": "main" } });
+    let found = touched("eks", "DeleteCluster", &cluster);
+    assert_eq!(found.kubernetes, ids(&["main"]));
+    let arn = "arn:aws:lambda:eu-west-1:123456789012:function:mailer";
+    for given in ["mailer", "mailer:3", arn, "123456789012:function:mailer"] {
+        let gone = json!({ "requestParameters": { "functionName": given } });
+        let found = touched("lambda", "DeleteFunction20150331", &gone);
+        assert_eq!(found.functions, ids(&["mailer"]), "{given}");
+    }
+    let arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/front/0";
+    let gone = json!({ "requestParameters": { "loadBalancerArn": arn } });
+    let found = touched("elasticloadbalancing", "DeleteLoadBalancer", &gone);
+    assert_eq!(found.balancers, ids(&[arn]));
+}
+
+#[test]
 fn a_trail_that_was_stopped_leaves_a_gap() {
     let stopped = touched("cloudtrail", "StopLogging", &json!({}));
     assert_eq!(stopped.gap.as_deref(), Some("StopLogging"));

@@ -57,7 +57,7 @@ fn found() -> aws_sdk_securityhub::types::builders::AwsSecurityFindingBuilder {
 fn living() -> Living {
     Living {
         instances: BTreeSet::from(["i-00000001".to_owned()]),
-        databases: BTreeSet::from(["arn:aws:rds:us-west-2:123456789012:db:a".to_owned()]),
+        assets: BTreeSet::from(["arn:aws:rds:us-west-2:123456789012:db:a".to_owned()]),
         principals: BTreeSet::from(["arn:aws:iam::123456789012:user/u".to_owned()]),
     }
 }
