@@ -1,10 +1,12 @@
-//! Measures what an import costs, and what the service costs (`service`).
+//! Measures what an import costs, what its checkpoints cost (`checkpoints`), and what the service
+//! costs (`service`).
 //!
 //! A source that answers from memory, a sink that discards, and the connector between them, each
 //! a process of its own, so that the connector's CPU time and memory are its own. Times on a
 //! shared machine vary; CPU seconds vary less, and everything that is compared is measured in one
 //! run.
 
+mod checkpoints;
 mod measure;
 mod run;
 mod service;
@@ -47,6 +49,8 @@ struct Cli {
 enum Part {
     /// Measures the service: ingestion beside its bare database, queries, pages, start, memory.
     Service(service::Plan),
+    /// Measures what checkpoints cost: imports with a state and without, in turns.
+    Checkpoints(checkpoints::Plan),
     /// Serves a made inventory from memory.
     #[command(hide = true)]
     Source {
@@ -71,6 +75,7 @@ fn main() -> anyhow::Result<()> {
     match cli.part {
         Some(Part::Source { assets }) => source::serve(assets),
         Some(Part::Sink) => sink::serve(),
+        Some(Part::Checkpoints(plan)) => checkpoints::all(&plan, own_folder()?),
         Some(Part::Service(plan)) => service::all(&plan, own_folder()?),
         None => run::all(&run::Plan {
             assets: cli.assets,

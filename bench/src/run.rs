@@ -73,31 +73,22 @@ fn median(plan: &Plan, assets: u64, source: &Running, service: bool) -> anyhow::
 fn one(plan: &Plan, assets: u64, source: &Running, service: bool) -> anyhow::Result<Line> {
     let folder = tempfile::tempdir()?;
     let target = if service {
-        Running::start(
-            Command::new(plan.binaries.join("car-service"))
-                .arg("serve")
-                .arg("--data")
-                .arg(folder.path().join("service"))
-                .args([
-                    "--listen",
-                    "127.0.0.1:0",
-                    "--api-key",
-                    "key",
-                    "--api-password",
-                    "password",
-                ]),
-        )?
+        self::service(&plan.binaries, folder.path())?
     } else {
         Running::start(Command::new(std::env::current_exe()?).arg("sink"))?
     };
-    let port = target
-        .line
-        .rsplit([':', '/'])
-        .find_map(|part| part.parse::<u16>().ok());
-    let port = port.with_context(|| format!("no port in `{}`", target.line))?;
+    let port = port(&target)?;
     let before = target.cpu()?;
     let report = folder.path().join("report.json");
-    let cost = measure::run(&mut connector(plan, source, port, &report, folder.path()))?;
+    let mut connector = reference(&plan.binaries, source, port);
+    connector
+        .arg("--report")
+        .arg(&report)
+        .arg("--export-data-dir")
+        .arg(folder.path())
+        .args(&plan.arguments)
+        .env("CAR_STATE", folder.path().join("state.db"));
+    let cost = measure::run(&mut connector)?;
     let report: RunReport = serde_json::from_slice(&std::fs::read(report)?)?;
     Ok(Line {
         assets,
@@ -113,23 +104,31 @@ fn one(plan: &Plan, assets: u64, source: &Running, service: bool) -> anyhow::Res
     })
 }
 
-fn connector(plan: &Plan, source: &Running, port: u16, report: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(plan.binaries.join("reference-connector"));
+/// Starts a service on an empty folder.
+pub(crate) fn service(binaries: &Path, folder: &Path) -> anyhow::Result<Running> {
+    Running::start(
+        Command::new(binaries.join("car-service"))
+            .arg("serve")
+            .arg("--data")
+            .arg(folder.join("service"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(["--api-key", "key", "--api-password", "password"]),
+    )
+}
+
+/// Returns the port that a server named in its first line.
+pub(crate) fn port(server: &Running) -> anyhow::Result<u16> {
+    let mut parts = server.line.rsplit([':', '/']);
+    let port = parts.find_map(|part| part.parse().ok());
+    port.with_context(|| format!("no port in `{}`", server.line))
+}
+
+/// Returns a full import of the connector, from a source to a service at this port.
+pub(crate) fn reference(binaries: &Path, source: &Running, port: u16) -> Command {
+    let mut command = Command::new(binaries.join("reference-connector"));
     command
-        .args([
-            "import",
-            "--full",
-            "--source",
-            "bench",
-            "--log-format",
-            "json",
-        ])
-        .arg("--report")
-        .arg(report)
-        .arg("--export-data-dir")
-        .arg(folder)
-        .args(&plan.arguments)
-        .env("CAR_STATE", folder.join("state.db"))
+        .args(["import", "--full", "--source", "bench"])
+        .args(["--log-format", "json"])
         .env(
             "CONFIGURATION_AUTH_URL",
             format!("http://127.0.0.1:{}", source.line),

@@ -30,4 +30,4 @@ pub(crate) use load::from_yaml;
 pub use load::{CommandLine, Loaded, Refused};
 pub use origin::Origin;
 pub use page::page;
-pub use units::{ByteSize, Share, Span, UnitError};
+pub use units::{ByteSize, Limit, Share, Span, UnitError};

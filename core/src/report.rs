@@ -128,6 +128,9 @@ pub struct ScopeReport {
     pub rows: u64,
     /// What failed, outermost first.
     pub error: Vec<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
 }
 
 /// What happened to the rows of a collection.

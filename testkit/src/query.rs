@@ -37,6 +37,14 @@ impl<'a> Api<'a> {
             .await
     }
 
+    /// Reads the reports of a source's runs, newest first.
+    pub(crate) async fn runs(&self, source: &str) -> Vec<Value> {
+        let v3 = format!("{}/v3", self.url.trim_end_matches("/v2"));
+        let path = format!("{v3}/source/{source}/runs?limit=100");
+        let answer = self.answer(self.http.get(path)).await;
+        answer["runs"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Reads everything that a source has in the graph.
     pub(crate) async fn graph(&self, source: &str) -> Graph {
         let v3 = format!("{}/v3", self.url.trim_end_matches("/v2"));

@@ -68,6 +68,11 @@ impl Service {
         Api::new(&self.url(), CREDENTIALS).graph(source).await
     }
 
+    /// Returns the reports that a source's runs handed in, newest first.
+    pub async fn runs(&self, source: &str) -> Vec<serde_json::Value> {
+        Api::new(&self.url(), CREDENTIALS).runs(source).await
+    }
+
     /// Returns the save point of a source, `None` when there is none.
     pub async fn save_point(&self, source: &str) -> Option<String> {
         let path = format!("source/{source}");

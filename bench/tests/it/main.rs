@@ -57,3 +57,21 @@ fn the_service_is_measured_on_both_stores() {
         assert!(postgres.is_none() || found("PostgreSQL"), "{what}:\n{out}");
     }
 }
+
+#[test]
+fn checkpoints_are_measured_beside_imports_without() {
+    let service = car_testkit::binary("car-service");
+    assert!(car_testkit::binary("reference-connector").exists());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_car-bench"));
+    command.args(["checkpoints", "--assets", "50", "--runs", "2", "--binaries"]);
+    command.arg(service.parent().unwrap());
+    let output = command.output().unwrap();
+    let (out, said) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(output.status.success(), "{out}{said}");
+    for what in ["--state none: ", "--state FILE: ", "checkpoints take "] {
+        assert!(out.contains(what), "{out}");
+    }
+}

@@ -109,7 +109,7 @@ impl Client {
                 env!("CARGO_PKG_VERSION")
             ))
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(60))
+            .read_timeout(settings.server_timeout.0)
             .timeout(CALL_TIMEOUT)
             .build()
             .map_err(|reason| {
@@ -322,6 +322,7 @@ mod tests {
                 password: "password".into(),
                 page_size: 1,
                 rate_limit: None,
+                server_timeout: car_core::config::Span(Duration::from_secs(5)),
                 rate_limit_dir: None,
             };
             Client::new(settings, CancellationToken::new())

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use car_core::config::Span;
 use car_core::limit::Rate;
 use car_core::secret::Secret;
 use clap::{Args, ValueHint};
@@ -58,6 +59,15 @@ pub struct Settings {
         help_heading = "Data source"
     )]
     pub rate_limit: Option<Rate>,
+
+    /// Longest silence of the server in the middle of a call, before the call is made again.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        help_heading = "Data source"
+    )]
+    pub server_timeout: Span,
 
     /// Private folder for the rate limits that connectors share [default: one of this user in
     /// the system's temporary folder].

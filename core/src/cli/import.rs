@@ -10,6 +10,7 @@ use super::bars::Bars;
 use super::console::{Console, Look};
 use super::report_file;
 use super::setup::Setup;
+use super::state;
 use super::summary::{headline, summary};
 use crate::car::{self, CarClient};
 use crate::config::{CarCredentials, Common};
@@ -74,7 +75,15 @@ async fn import<C: Connector>(
     }
     if let Some(plan) = plan {
         let car = car(setup, &reporter, &cancel)?;
-        let options = options(setup);
+        let mut options = options(setup);
+        options.state = setup.state.open(setup).await?;
+        options.redactor = Arc::clone(setup.console.redactor());
+        let settings = match setup.loaded.require_own_and(&[]) {
+            Ok(()) => Some(state::settings(&setup.loaded)),
+            // Whoever approves a plan need not have what it takes to read the source.
+            Err(_) => None,
+        };
+        let plan = (plan, settings.as_deref());
         return Ok(engine::apply(&setup.about, plan, options, car, reporter, cancel).await);
     }
     let connector: C = setup.open(&cancel).await?;
@@ -123,7 +132,7 @@ pub(super) fn engine_options(common: &Common, source: &str) -> engine::Options {
     options.spill_folder.clone_from(&common.export_data_dir);
     options.keep_spill = common.keep_export_data_dir;
     options.source_backoff.deadline = common.source_retry_for.0;
-    options.max_rejects = common.max_rejects.0;
+    options.max_rejects = common.max_rejects;
     options.max_deletions = common.max_deletions.0;
     options.approve_deletions = common.approve_deletions;
     options.changed_only = common.changed_only;

@@ -10,6 +10,7 @@ use super::console::Console;
 use super::import;
 use super::plan_text;
 use super::setup::Setup;
+use super::state;
 use crate::connector::Connector;
 use crate::engine::{self, Plan, PlanOptions, Planned};
 use crate::exit::SUCCESS;
@@ -63,7 +64,7 @@ pub(super) fn run<C: Connector>(setup: &Setup, verb: Option<&ArgMatches>) -> u8 
         samples: verb
             .and_then(|verb| verb.get_one::<u64>("samples"))
             .map_or(0, |samples| usize::try_from(*samples).unwrap_or(usize::MAX)),
-        settings: String::new(),
+        settings: state::settings(&setup.loaded),
     };
     let (reporter, bars) = import::reporter(console);
     let out = options.out.clone();

@@ -112,7 +112,7 @@ impl Place {
 }
 
 /// Hashes the settings that decide what is read: the connector's own, without secrets.
-fn settings(loaded: &Loaded) -> String {
+pub(super) fn settings(loaded: &Loaded) -> String {
     let own = loaded.own_values();
     let pairs = own
         .iter()

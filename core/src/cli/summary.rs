@@ -94,11 +94,16 @@ pub fn summary(report: &RunReport) -> String {
         let line = format!("not complete: {}: {}", scope.name, scope.error.join(": "));
         text.push_str(&printable(&line));
         text.push('\n');
+        for hint in &scope.hints {
+            text.push_str(&printable(&format!("  hint: {hint}")));
+            text.push('\n');
+        }
     }
-    if report.totals().rejected > 0
+    let totals = report.totals();
+    if totals.rejected.saturating_add(totals.withheld) > 0
         && let Some(file) = &report.quarantine
     {
-        text.push_str(&format!("rejected rows and why: {file}\n"));
+        text.push_str(&format!("rejected and withheld rows, and why: {file}\n"));
     }
     text.push_str(&headline(report));
     text.push('\n');

@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 use clap::{ArgAction, Args, ValueHint};
 use schemars::JsonSchema;
 
-use super::units::{ByteSize, Share, Span};
+use super::units::{ByteSize, Limit, Share, Span};
 use crate::engine::ChangedOnly;
 use crate::secret::Secret;
 
@@ -135,14 +135,14 @@ pub struct Common {
     )]
     pub source_retry_for: Span,
 
-    /// Share of rejected rows above which the import fails
+    /// Rejected rows with which an import goes on: a share, as in 5%, or a number, as in 50
     #[arg(
         long,
-        value_name = "SHARE",
-        default_value = "0.05",
+        value_name = "LIMIT",
+        default_value = "5%",
         help_heading = "Import"
     )]
-    pub max_rejects: Share,
+    pub max_rejects: Limit,
 
     /// Largest share of a collection that a full import may retire, from 100 rows on
     #[arg(

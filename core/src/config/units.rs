@@ -20,6 +20,9 @@ pub enum UnitError {
     /// It is no share.
     #[error("expected a share from 0 to 1, such as `0.05`, or a percentage such as `5%`")]
     Share,
+    /// It is no limit.
+    #[error("expected a share such as `5%` or `0.05`, or a whole number such as `50`")]
+    Limit,
 }
 
 /// A number of bytes, written `64MiB`.
@@ -131,6 +134,54 @@ impl fmt::Display for Share {
     }
 }
 
+/// How much may be wrong: a share of all, written `5%` or `0.05`, or a number, written `50`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// A share of all, from 0 to 1.
+    Share(f64),
+    /// A number.
+    Count(u64),
+}
+
+impl Limit {
+    /// Tells whether `part` of `all` is within the limit.
+    #[must_use]
+    pub fn allows(self, part: u64, all: u64) -> bool {
+        match self {
+            Self::Count(most) => part <= most,
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a share needs no more precision"
+            )]
+            Self::Share(most) => part == 0 || part as f64 / all.max(1) as f64 <= most,
+        }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        match text.trim().parse() {
+            Ok(count) => Ok(Self::Count(count)),
+            Err(_) => match text.parse() {
+                Ok(Share(share)) => Ok(Self::Share(share)),
+                Err(_) => Err(UnitError::Limit),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Without what a product of such numbers has in its last places.
+            Self::Share(share) => write!(f, "{}%", (share * 1e6).round() / 1e4),
+            Self::Count(count) => count.fmt(f),
+        }
+    }
+}
+
 /// Splits a number from the unit behind it.
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
@@ -166,6 +217,20 @@ impl JsonSchema for Span {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^[0-9]+ ?(ms|s|m|h)?$" })
+    }
+}
+
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Limit")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number"], "pattern": "^[0-9]+([.][0-9]+)? ?%?$" })
     }
 }
 
@@ -220,6 +285,30 @@ mod tests {
         for text in ["", "0", "0s", "3d", "-3s", "99999999999999999h"] {
             assert_eq!(text.parse::<Span>(), Err(UnitError::Time), "{text}");
         }
+    }
+
+    #[test]
+    fn limits_are_shares_or_numbers() {
+        for (text, limit, written) in [
+            ("5%", Limit::Share(0.05), "5%"),
+            ("0.05", Limit::Share(0.05), "5%"),
+            ("100%", Limit::Share(1.0), "100%"),
+            ("0", Limit::Count(0), "0"),
+            ("1", Limit::Count(1), "1"),
+            ("50", Limit::Count(50), "50"),
+        ] {
+            assert_eq!(text.parse(), Ok(limit), "{text}");
+            assert_eq!(limit.to_string(), written, "{text}");
+        }
+        for text in ["", "1.1", "-1", "101%", "many"] {
+            assert_eq!(text.parse::<Limit>(), Err(UnitError::Limit), "{text}");
+        }
+        let limits = [Limit::Count(2), Limit::Share(0.5), Limit::Count(0)];
+        let allows = |part, all| limits.map(|limit| limit.allows(part, all));
+        assert_eq!(allows(0, 0), [true, true, true]);
+        assert_eq!(allows(2, 4), [true, true, false]);
+        assert_eq!(allows(3, 4), [false, false, false]);
+        assert_eq!(allows(3, 100), [false, true, false]);
     }
 
     #[test]

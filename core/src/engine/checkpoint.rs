@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::fetch::{Fetched, WAITING_PAGES};
 use super::importer::Importer;
@@ -25,6 +25,9 @@ const GROUP: u64 = 16;
 
 /// Longest time that a page waits for others to be recorded with it.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// How long recording the last pages may take once a signal came.
+const LAST: Duration = Duration::from_secs(5);
 
 /// Pages of each scope that are recorded one by one after a run was stopped: a group, and those
 /// that were on their way into it.
@@ -129,6 +132,32 @@ impl<C: Connector> Importer<C> {
             }
         }
         Ok(())
+    }
+
+    /// Records the pages that were taken until a signal came, if that does not take long.
+    pub(super) async fn last_checkpoint(&mut self, handler: &mut DataHandler, pending: Pending) {
+        if !self.checkpoints || pending.pages == 0 {
+            return;
+        }
+        let last = async {
+            for batches in [DataHandler::flush, DataHandler::take_repeated] {
+                self.send_all(batches(handler)).await?;
+                self.delivery.last_barrier().await?;
+            }
+            self.keep_names(handler).await?;
+            let advances: Vec<Advance> = pending.scopes.into_values().collect();
+            self.record_pages(handler, &advances).await
+        };
+        match timeout(LAST, last).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => tracing::debug!(
+                error = failure.chain().join(": "),
+                "the last pages could not be recorded; the next run reads them again"
+            ),
+            Err(_) => tracing::debug!(
+                "the last pages could not be recorded in time; the next run reads them again"
+            ),
+        }
     }
 
     /// Makes the edges of pages durable, and then records the pages.

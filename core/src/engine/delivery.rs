@@ -148,6 +148,22 @@ impl Delivery {
         Ok(())
     }
 
+    /// Waits until everything that was sent is carried out, also when a signal came; the caller
+    /// sets the time.
+    pub(super) async fn last_barrier(&mut self) -> Result<(), Failure> {
+        while !self.in_flight.is_empty() {
+            self.join().await?;
+        }
+        while !self.unfinished.is_empty() {
+            let before = self.unfinished.len();
+            self.ask(PER_CALL).await?;
+            if self.unfinished.len() == before {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the rows that were not sent because the service has them, by collection.
     pub(super) const fn skipped(&self) -> &BTreeMap<String, u64> {
         &self.skipped

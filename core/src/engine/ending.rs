@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::importer::Importer;
 use super::phase::Phase;
 use crate::car::CallStats;
@@ -10,6 +12,7 @@ use crate::engine::Run;
 use crate::exit;
 use crate::failure::{Failure, FailureKind};
 use crate::report::{Outcome, RunReport};
+use crate::secret::Redactor;
 
 impl<C: Connector> Importer<C> {
     /// Ends the run: clears the save point where it must not be used, and completes the report.
@@ -36,8 +39,7 @@ impl<C: Connector> Importer<C> {
         }
         note_calls(&mut self.report, self.car.stats());
         self.report.duration_ms = milliseconds(self.began);
-        let mut document = serde_json::to_value(&self.report).unwrap_or_default();
-        self.options.redactor.redact_json(&mut document);
+        let document = document(&self.report, &self.options.redactor);
         if let Some(ledger) = self.ledger.take() {
             let settled = self.settled.take();
             ledger
@@ -107,6 +109,13 @@ impl<C: Connector> Importer<C> {
         *time = time.saturating_add(milliseconds(self.phase_began));
         self.phase_began = Instant::now();
     }
+}
+
+/// Returns a report as others get it: without secrets.
+pub(super) fn document(report: &RunReport, redactor: &Redactor) -> Value {
+    let mut document = serde_json::to_value(report).unwrap_or_default();
+    redactor.redact_json(&mut document);
+    document
 }
 
 /// Completes a report with what the calls cost.

@@ -33,7 +33,10 @@ impl<C: Connector> Importer<C> {
         self.settle(&scopes, failures, &mut handler).await?;
         self.step(Step::Settled)?;
         match present {
-            Some(state) => self.save(&state).await?,
+            Some(state) => {
+                let kept = self.source_known || self.report.resumed > 0;
+                self.save(&state, handler.awaited_after_full(kept)).await?;
+            }
             None => self.step(Step::Saved)?,
         }
         Ok(Outcome::Complete)
@@ -95,7 +98,10 @@ impl<C: Connector> Importer<C> {
                 }
                 Next::End => break,
             };
-            self.check_cancelled()?;
+            if let Err(stopped) = self.check_cancelled() {
+                self.last_checkpoint(handler, pending).await;
+                return Err(stopped);
+            }
             match fetched {
                 Fetched::Page {
                     scope,
@@ -143,6 +149,7 @@ impl<C: Connector> Importer<C> {
                     ended = ended.saturating_add(1);
                     if let Some(report) = self.report.scopes.get_mut(scope) {
                         report.error = failure.chain();
+                        report.hints = failure.hints().map(str::to_owned).collect();
                         let (scope, error) = (report.name.clone(), report.error.clone());
                         self.reporter.report(&Event::ScopeFailed { scope, error });
                     }

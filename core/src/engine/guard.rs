@@ -35,6 +35,18 @@ pub fn excessive(
     excessive
 }
 
+/// Makes the failure of a run whose source came back empty.
+pub(super) fn empty() -> Failure {
+    Failure::new(
+        FailureKind::Held,
+        "the data source came back empty, so everything that it reported before would be retired",
+    )
+    .hint("if the source really is empty now, run again with `--approve-deletions`")
+    .hint(
+        "if not, check what the credentials may see: an empty answer is often a missing permission",
+    )
+}
+
 /// Makes the failure of a held run.
 pub(super) fn held(excessive: &[(String, u64, f64)], allowed_share: f64) -> Failure {
     let list: Vec<String> = excessive

@@ -14,10 +14,11 @@ use super::choose::{Situation, choose};
 use super::delivery::Delivery;
 use super::ledger::Ledger;
 use super::phase::{Phase, Step};
+use super::save_point::SavePoint;
 use crate::car::{CarClient, DatabaseState};
 use crate::connector::{About, Connector, ModelState};
 use crate::failure::{Failure, FailureKind};
-use crate::handler::{self, DataHandler, Header, Validator};
+use crate::handler::{self, Awaited, DataHandler, Header, Validator};
 use crate::layer::or_cancelled;
 use crate::progress::{Event, Reporter};
 use crate::report::{Mode, Outcome, RunReport};
@@ -138,7 +139,11 @@ impl<C: Connector> Importer<C> {
         let source = self.car.source(&self.options.source).await?;
         self.source_known = source.known;
         self.features().await?;
-        self.report.save_point.clone_from(&source.save_point);
+        let save_point = source.save_point.as_deref().map(SavePoint::read);
+        let since = save_point
+            .as_ref()
+            .map(|save_point| save_point.state.clone());
+        self.report.save_point.clone_from(&since);
         if database == DatabaseState::Created {
             // The graph is empty: whatever happens next, no later run may start from there.
             self.clear_save_point().await?;
@@ -149,15 +154,13 @@ impl<C: Connector> Importer<C> {
             forced: self.options.force_full || self.options.retry_failed,
             incremental: self.about.incremental,
             database,
-            save_point: source.save_point.as_deref(),
+            save_point: since.as_deref(),
             present: present.as_ref().map(|state| state.0.as_str()),
         });
         self.decided(mode, why.to_owned());
         self.step(Step::Chosen(mode))?;
-        match (mode, source.save_point, present) {
-            (Mode::Incremental, Some(since), Some(until)) => {
-                self.incremental(ModelState(since), until).await
-            }
+        match (mode, save_point, present) {
+            (Mode::Incremental, Some(since), Some(until)) => self.incremental(since, until).await,
             (_, _, present) => self.full(present).await,
         }
     }
@@ -306,11 +309,29 @@ impl<C: Connector> Importer<C> {
     }
 
     /// Writes the save point, the last step of a run.
-    pub(super) async fn save(&mut self, state: &ModelState) -> Result<(), Failure> {
-        self.car
-            .set_save_point(&self.options.source, Some(&state.0))
-            .await?;
-        self.report.save_point = Some(state.0.clone());
+    pub(super) async fn save(
+        &mut self,
+        state: &ModelState,
+        awaited: Awaited,
+    ) -> Result<(), Failure> {
+        let waiting = awaited.len();
+        let save_point = SavePoint {
+            state: state.0.clone(),
+            awaited,
+        };
+        match save_point.write() {
+            Some(text) => {
+                self.car
+                    .set_save_point(&self.options.source, Some(&text))
+                    .await?;
+                self.report.save_point = Some(save_point.state);
+            }
+            None => tracing::warn!(
+                vertices = waiting,
+                "the save point stays as it is, because edges wait for too many rejected vertices; \
+                 mend the rows in the quarantine"
+            ),
+        }
         self.step(Step::Saved)
     }
 
@@ -327,24 +348,19 @@ impl<C: Connector> Importer<C> {
     /// Fails when more rows were rejected than the user allows.
     fn check_rejects(&self, handler: &DataHandler) -> Result<(), Failure> {
         let (emitted, rejected) = handler.rejects();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a share needs no more precision"
-        )]
-        let share = rejected as f64 / emitted.max(1) as f64;
-        if rejected == 0 || share <= self.options.max_rejects {
+        if self.options.max_rejects.allows(rejected, emitted) {
             return Ok(());
         }
         Err(Failure::new(
             FailureKind::SourceData,
             format!("{rejected} of {emitted} rows are not what the model asks for"),
         )
-        .with("allowed share", self.options.max_rejects)
+        .with("allowed", self.options.max_rejects)
         .hint(format!(
             "the rows and the reasons are in `{}`",
             self.options.quarantine.display()
         ))
-        .hint("`--max-rejects` sets the share with which a run may go on"))
+        .hint("`--max-rejects` sets the share, or the number, with which a run may go on"))
     }
 
     /// Copies the handler's counts into the report.

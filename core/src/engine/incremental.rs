@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::fetch::Followed;
 use super::importer::Importer;
 use super::phase::Step;
+use super::save_point::SavePoint;
 use crate::connector::{Connector, Cursor, Delta, IncrementalImport, ModelState};
 use crate::failure::{Failure, FailureKind};
 use crate::handler::DataHandler;
@@ -24,9 +25,11 @@ impl<C: Connector> Importer<C> {
     /// Imports what changed from one state to another; a full import if that cannot be told.
     pub(super) async fn incremental(
         &mut self,
-        since: ModelState,
+        since: SavePoint,
         until: ModelState,
     ) -> Result<Outcome, Failure> {
+        let SavePoint { state, awaited } = since;
+        let since = ModelState(state);
         let connector = Arc::clone(&self.connector);
         let Some(source) = connector.incremental_import() else {
             return Err(Failure::new(
@@ -50,10 +53,11 @@ impl<C: Connector> Importer<C> {
             ] {
                 self.step(step)?;
             }
-            self.save(&until).await?;
+            self.save(&until, awaited).await?;
             return Ok(Outcome::Unchanged);
         }
         let mut handler = self.handler().await?;
+        handler.wait_for(awaited);
         let read = self.read_delta(source, &since, &until, &mut handler).await;
         // Noted whatever came of it, but what stopped the reading decides the exit code.
         let noted = self.note_handler(&mut handler);
@@ -62,31 +66,52 @@ impl<C: Connector> Importer<C> {
         let (mut deletions, wholes) = match read {
             Changes::Read(deletions, wholes) => (deletions, wholes),
             Changes::NotPossible(reason) => {
-                drop(handler);
-                self.delivery.barrier(&self.cancel).await?;
-                self.delivery.forget();
-                self.report.collections.clear();
-                if let Some(ledger) = &mut self.ledger {
-                    ledger.give_up(reason.clone()).await?;
-                }
-                self.decided(
-                    Mode::Full,
-                    format!("the source cannot tell what changed: {reason}"),
-                );
-                self.step(Step::DeltaNotPossible)?;
-                return self.full(Some(until)).await;
+                let why = format!("the source cannot tell what changed: {reason}");
+                return self
+                    .full_instead(handler, Step::DeltaNotPossible, why, until)
+                    .await;
             }
         };
         self.edges_through(&mut handler).await?;
+        let mended = handler.mended_without_edges();
+        if mended > 0 {
+            let why = format!(
+                "{mended} rows that were rejected came right, and links to them are not among the changes"
+            );
+            return self
+                .full_instead(handler, Step::DeltaNotEnough, why, until)
+                .await;
+        }
         let (unrepeated, beside) = self.unrepeated(&wholes, &handler).await?;
         deletions.extend(unrepeated);
         deletions.retain(|deletion| !handler.was_emitted(deletion));
         self.retire(deletions.iter().cloned()).await?;
+        let awaited = handler.awaited_after_delta(&deletions);
         self.retire_orphans(beside, source.dependents(), deletions, &handler)
             .await?;
         self.step(Step::Settled)?;
-        self.save(&until).await?;
+        self.save(&until, awaited).await?;
         Ok(Outcome::Complete)
+    }
+
+    /// Gives the delta up for a full import.
+    async fn full_instead(
+        &mut self,
+        handler: DataHandler,
+        step: Step,
+        why: String,
+        until: ModelState,
+    ) -> Result<Outcome, Failure> {
+        drop(handler);
+        self.delivery.barrier(&self.cancel).await?;
+        self.delivery.forget();
+        self.report.collections.clear();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.give_up(why.clone()).await?;
+        }
+        self.decided(Mode::Full, why);
+        self.step(step)?;
+        self.full(Some(until)).await
     }
 
     /// Reads the pages of a delta and sends their vertices, until every one is acknowledged.

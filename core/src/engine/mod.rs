@@ -20,6 +20,7 @@ mod ledger;
 pub mod phase;
 mod plan;
 mod rows;
+mod save_point;
 mod scopes;
 mod session;
 mod whole;
@@ -41,6 +42,7 @@ pub use phase::Phase;
 pub use plan::{Cost, Plan, PlanOptions, Planned, PlannedRows, Samples, UpdatedRow, apply, plan};
 
 use crate::car::CarClient;
+use crate::config::Limit;
 use crate::connector::Connector;
 use crate::failure::{Failure, FailureKind};
 use crate::layer::Backoff;
@@ -72,8 +74,8 @@ pub struct Options {
     pub spill_folder: Option<PathBuf>,
     /// Whether the file with the edges stays after the run.
     pub keep_spill: bool,
-    /// Largest share of rejected rows with which a run may go on, from 0 to 1.
-    pub max_rejects: f64,
+    /// Rejected rows with which a run may go on.
+    pub max_rejects: Limit,
     /// Largest share of a collection that a full import may retire, from 0 to 1.
     pub max_deletions: f64,
     /// Whether deletions that the guard would stop are let through.
@@ -121,7 +123,7 @@ impl Options {
             memory_budget: 32 * 1024 * 1024,
             spill_folder: None,
             keep_spill: false,
-            max_rejects: 0.05,
+            max_rejects: Limit::Share(0.05),
             max_deletions: 0.3,
             approve_deletions: false,
             changed_only: ChangedOnly::Auto,

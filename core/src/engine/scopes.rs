@@ -79,7 +79,7 @@ impl<C: Connector> Importer<C> {
         features: Features,
         declared: Option<BTreeSet<String>>,
     ) -> Result<(), Failure> {
-        self.check_empty(handler)?;
+        self.check_empty(handler, features).await?;
         self.keep_rejected(handler, features).await?;
         if let Some(scopes) = declared {
             let patch = SessionPatch {
@@ -100,18 +100,20 @@ impl<C: Connector> Importer<C> {
         Ok(())
     }
 
-    /// Fails when the source came back empty though it was imported before.
-    fn check_empty(&self, handler: &DataHandler) -> Result<(), Failure> {
+    /// Fails when the source came back empty though the graph has something of it.
+    async fn check_empty(&self, handler: &DataHandler, features: Features) -> Result<(), Failure> {
         let (emitted, _) = handler.rejects();
         if emitted > 0 || !self.source_known || self.options.approve_deletions {
             return Ok(());
         }
-        Err(Failure::new(
-            FailureKind::Held,
-            "the data source came back empty, so everything that it reported before would be retired",
-        )
-        .hint("if the source really is empty now, run again with `--approve-deletions`")
-        .hint("if not, check what the credentials may see: an empty answer is often a missing permission"))
+        if features.sweep_preview {
+            // A source is known from its first run on, also when that brought nothing.
+            let preview = self.car.preview_sweep(&self.options.source).await?;
+            if preview.would_retire.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(guard::empty())
     }
 
     /// Lets the service keep the rejected rows that it was not told of yet.
@@ -207,23 +209,29 @@ fn partial(scopes: &[Scope], failures: Vec<(usize, Failure)>) -> Option<Failure>
     let mut failures = failures.into_iter();
     let (first, failure) = failures.next()?;
     let name = scopes.get(first).map_or("", |scope| scope.name.as_str());
-    let others: Vec<String> = failures
-        .filter_map(|(scope, failure)| {
-            let scope = scopes.get(scope)?;
-            Some(format!(
-                "scope `{scope}` failed too: {}",
-                failure.chain().join(": ")
-            ))
-        })
-        .collect();
+    let mut others = Vec::new();
+    let mut what_to_do: Vec<String> = failure.hints().map(str::to_owned).collect();
+    for (scope, failure) in failures {
+        let Some(scope) = scopes.get(scope) else {
+            continue;
+        };
+        let chain = failure.chain().join(": ");
+        others.push(format!("scope `{scope}` failed too: {chain}"));
+        // Most scopes fail for the same reason.
+        for hint in failure.hints() {
+            if !what_to_do.iter().any(|known| known == hint) {
+                what_to_do.push(hint.to_owned());
+            }
+        }
+    }
     let failed = others.len().saturating_add(1);
     let mut partial = Failure::new(
         FailureKind::Partial,
         format!("{failed} of {total} scopes could not be read"),
     )
     .because(failure.wrap(format!("scope `{name}` failed")));
-    for other in others {
-        partial = partial.hint(other);
+    for hint in what_to_do.into_iter().chain(others) {
+        partial = partial.hint(hint);
     }
     Some(partial)
 }

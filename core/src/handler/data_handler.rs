@@ -1,12 +1,13 @@
 //! The data handler itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use car_schema::wire::SessionPatch;
 use car_schema::{Model, RowKey};
 
+use super::awaited::{Awaited, Watch};
 use super::batch::{Batch, Header, LARGEST_BATCH, OpenBatch};
 use super::deduplicate::{Repeat, Seen, collection_hash, identity};
 use super::edges::{Edges, Waiting};
@@ -68,6 +69,9 @@ pub struct DataHandler {
     repeated: HashMap<(u64, u16), (usize, Vec<u8>)>,
     repeated_bytes: usize,
     pub(super) rejected_vertices: HashSet<u64>,
+    /// Vertices that an earlier process of the run rejected, also those that came right later.
+    pub(super) ever_rejected: HashSet<u64>,
+    pub(super) watch: Watch,
     pub(super) kept: Kept,
     pub(super) quarantine: Quarantine,
     pub(super) edges: Edges,
@@ -85,6 +89,12 @@ pub(super) struct Collection {
     /// By number of the scope.
     batches: Vec<(u16, OpenBatch)>,
     pub(super) counts: Counts,
+}
+
+impl Collection {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Batches of a collection that keep their memory when they are empty.
@@ -129,6 +139,8 @@ impl DataHandler {
             repeated: HashMap::new(),
             repeated_bytes: 0,
             rejected_vertices: HashSet::new(),
+            ever_rejected: HashSet::new(),
+            watch: Watch::default(),
             kept: Kept::default(),
             edges: Edges::Writing(Waiting::Spill(Spill::new(spill))),
             full_edges: Vec::new(),
@@ -216,6 +228,39 @@ impl DataHandler {
             .contains(identity(collection_hash(deletion.collection()), key.into()))
     }
 
+    /// Goes on from what earlier runs left to wait for.
+    pub fn wait_for(&mut self, awaited: Awaited) {
+        self.watch = Watch::new(awaited);
+    }
+
+    /// Returns how many vertices were mended without all of the edges that waited for them. Call
+    /// it when the edges are sent.
+    #[must_use]
+    pub fn mended_without_edges(&self) -> usize {
+        self.watch.incomplete()
+    }
+
+    /// Returns what the next run has to wait for, once a delta is through. What is gone with
+    /// `deletions` is not waited for.
+    #[must_use]
+    pub fn awaited_after_delta(&mut self, deletions: &BTreeSet<Deletion>) -> Awaited {
+        for deletion in deletions {
+            if let Deletion::Vertex { collection, key } = deletion {
+                let key = RowKey::Vertex(key).into();
+                self.watch.gone(identity(collection_hash(collection), key));
+            }
+        }
+        self.watch.after_delta()
+    }
+
+    /// Returns what the next run has to wait for, once everything was read. `kept` says whether
+    /// the graph may have edges of rejected vertices from before.
+    #[must_use]
+    pub fn awaited_after_full(&self, kept: bool) -> Awaited {
+        let rejected = self.rejected_vertices.iter().copied();
+        self.watch.after_full(rejected, kept)
+    }
+
     /// Returns the counts by collection, without what is acknowledged.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, Counts> {
@@ -278,6 +323,7 @@ impl DataHandler {
                 if self.rejected_vertices.remove(&id) {
                     self.log_vertex(id, false)?;
                 }
+                self.watch.vertex(id);
                 let row = Ready {
                     index,
                     scope: number,
@@ -429,6 +475,13 @@ impl DataHandler {
         self.header.add_scope(name)?;
         self.scopes.insert(name.to_owned(), number);
         Ok(number)
+    }
+
+    /// Returns the name of a scope, empty for 0.
+    pub(super) fn scope_name(&self, number: u16) -> &str {
+        let mut names = self.scopes.iter();
+        let found = names.find(|(_, known)| **known == number);
+        found.map_or("", |(name, _)| name)
     }
 
     pub(super) fn collection(&mut self, name: &str) -> usize {

@@ -34,6 +34,17 @@ pub(super) struct Log {
     from: u64,
     /// Scopes whose edges are settled.
     settled: BTreeSet<String>,
+    /// Whether edges of settled scopes may have been withheld.
+    some_withheld: bool,
+}
+
+/// Rejected vertices in a log.
+#[derive(Debug, Default)]
+pub(super) struct Rejected {
+    /// Those that nothing mended since.
+    pub(super) now: HashSet<u64>,
+    /// All of them.
+    pub(super) ever: HashSet<u64>,
 }
 
 /// Edges that are read back.
@@ -45,6 +56,7 @@ pub(super) enum Reading {
         is_settled: bool,
         from: u64,
         settled: BTreeSet<String>,
+        some_withheld: bool,
     },
 }
 
@@ -62,6 +74,8 @@ pub(super) struct Edge<'a> {
     pub(super) has: [bool; 4],
     pub(super) ends: (u64, u64),
     pub(super) json: &'a [u8],
+    /// Whether it is of a scope that is settled; it was sent unless it was withheld.
+    pub(super) is_settled: bool,
 }
 
 /// What to do with the next entry of a log.
@@ -72,21 +86,22 @@ enum Next {
 }
 
 impl Log {
-    /// Takes a log, and finds the vertices in it whose edges are to be withheld.
+    /// Takes a log, and finds the vertices in it whose edges are withheld.
     pub(super) fn open(
         log: EdgeLog,
         from: u64,
         settled: BTreeSet<String>,
-    ) -> Result<(Self, HashSet<u64>), EdgeLogError> {
-        let mut rejected = HashSet::new();
+    ) -> Result<(Self, Rejected), EdgeLogError> {
+        let mut rejected = Rejected::default();
         let mut reader = log.read()?;
         while let Some(entry) = reader.next()? {
             match entry {
                 Entry::Vertex { id, rejected: true } => {
-                    rejected.insert(id);
+                    rejected.now.insert(id);
+                    rejected.ever.insert(id);
                 }
                 Entry::Vertex { id, .. } => {
-                    rejected.remove(&id);
+                    rejected.now.remove(&id);
                 }
                 Entry::Edge { .. } | Entry::Scope { .. } => {}
             }
@@ -96,6 +111,7 @@ impl Log {
             scope: None,
             from,
             settled,
+            some_withheld: !rejected.ever.is_empty(),
         };
         Ok((this, rejected))
     }
@@ -126,6 +142,7 @@ impl Waiting {
                     is_settled: false,
                     from: log.from,
                     settled: log.settled,
+                    some_withheld: log.some_withheld,
                 };
                 Ok((reading, written))
             }
@@ -153,6 +170,7 @@ impl Reading {
                     has: edge.has,
                     ends: (edge.from, edge.to),
                     json: &edge.json,
+                    is_settled: false,
                 }))
             }
             Self::Log {
@@ -161,6 +179,7 @@ impl Reading {
                 is_settled,
                 from,
                 settled,
+                some_withheld,
             } => {
                 loop {
                     let next = match reader.next()? {
@@ -171,12 +190,12 @@ impl Reading {
                             Next::Skip
                         }
                         Some(Entry::Vertex { .. }) => Next::Skip,
-                        Some(Entry::Edge { .. }) if *is_settled => Next::Skip,
+                        Some(Entry::Edge { .. }) if *is_settled && !*some_withheld => Next::Skip,
                         Some(Entry::Edge { .. }) => Next::Edge,
                     };
                     match next {
                         Next::End => return Ok(None),
-                        Next::Edge if reader.position() > *from => break,
+                        Next::Edge if *is_settled || reader.position() > *from => break,
                         Next::Edge | Next::Skip => {}
                     }
                 }
@@ -196,6 +215,7 @@ impl Reading {
                     has,
                     ends: (from, to),
                     json,
+                    is_settled: *is_settled,
                 }))
             }
         }

@@ -4,6 +4,7 @@
 //! aside until every vertex is acknowledged, because the service wants both ends first. The
 //! handler does no network I/O; the only files it touches are the spill and the quarantine.
 
+mod awaited;
 mod batch;
 mod data_handler;
 mod deduplicate;
@@ -18,6 +19,7 @@ mod rules;
 mod spill;
 mod validate;
 
+pub use awaited::Awaited;
 pub use batch::{Batch, Header};
 pub use data_handler::{DataHandler, Options};
 pub use notes::Notes;

@@ -35,7 +35,8 @@ impl DataHandler {
         settled: BTreeSet<String>,
     ) -> Result<(), Failure> {
         let (log, rejected) = Log::open(log, edges_from, settled)?;
-        self.rejected_vertices = rejected;
+        self.rejected_vertices = rejected.now;
+        self.ever_rejected = rejected.ever;
         self.edges = Edges::Writing(Waiting::Log(Box::new(log)));
         Ok(())
     }

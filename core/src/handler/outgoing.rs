@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::data_handler::{DataHandler, Ready};
 use super::deduplicate::{Repeat, Seen, identity};
-use super::edges::{Edges, Which};
+use super::edges::{Edge, Edges, Which};
 use crate::failure::Failure;
 use crate::record::KeyHash;
 
@@ -70,18 +70,31 @@ impl DataHandler {
                 continue;
             };
             let ((from, to), ends) = (edge.ends, collection.ends.unwrap_or_default());
-            if self
-                .rejected_vertices
-                .contains(&identity(ends.0, KeyHash::Vertex(from)))
-                || self
-                    .rejected_vertices
-                    .contains(&identity(ends.1, KeyHash::Vertex(to)))
-            {
-                collection.counts.withheld = collection.counts.withheld.saturating_add(1);
+            let ends = [(ends.0, from), (ends.1, to)]
+                .map(|(collection, key)| identity(collection, KeyHash::Vertex(key)));
+            let missing = ends.map(|end| self.rejected_vertices.contains(&end));
+            if edge.is_settled && !ends.iter().any(|end| self.ever_rejected.contains(end)) {
                 continue;
             }
             let id = identity(collection.hash, KeyHash::Edge { from, to });
             let repeat = self.seen.look(id, scope, edge.json);
+            if missing.contains(&true) {
+                let first = repeat == Repeat::New;
+                let counts = &mut collection.counts;
+                let count = if first {
+                    &mut counts.withheld
+                } else {
+                    &mut counts.duplicate
+                };
+                *count = count.saturating_add(1);
+                if first {
+                    self.withhold(index, &edge, (ends, missing), id)?;
+                }
+                continue;
+            }
+            if repeat == Repeat::New && !self.watch.is_idle() {
+                self.watch.sent(ends, id);
+            }
             if repeat == Repeat::Same {
                 collection.counts.duplicate = collection.counts.duplicate.saturating_add(1);
                 continue;
@@ -102,6 +115,35 @@ impl DataHandler {
             self.push(row, &mut full);
             self.full_edges = full;
         }
+    }
+
+    /// Puts an edge aside for good, as far as this run goes.
+    fn withhold(
+        &mut self,
+        index: usize,
+        edge: &Edge<'_>,
+        (ends, missing): ([u64; 2], [bool; 2]),
+        id: u64,
+    ) -> Result<(), Failure> {
+        for (end, _) in ends.iter().zip(missing).filter(|(_, missing)| *missing) {
+            self.watch.withhold(*end, id);
+        }
+        let reason = match missing {
+            [true, true] => "withheld, because the vertices at both ends were rejected",
+            [true, _] => "withheld, because the vertex that it begins at was rejected",
+            _ => "withheld, because the vertex that it leads to was rejected",
+        };
+        let scope = match edge.scope {
+            Which::Name(name) => name,
+            Which::Index(_) if self.options.deltas => "delta",
+            Which::Index(number) => self.scope_name(number),
+        }
+        .to_owned();
+        let Some(collection) = self.collections.get(index) else {
+            return Ok(());
+        };
+        self.quarantine
+            .add(&scope, collection.name(), reason, edge.json)
     }
 
     /// Returns whether edges are left to be read.

@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use car_core::car::{CarClient, Options as CarOptions};
-use car_core::config::CarCredentials;
+use car_core::config::{CarCredentials, Limit};
 use car_core::progress::Silent;
 use car_core::record::Records;
 use car_core::{Failure, FailureKind};
@@ -187,7 +187,7 @@ async fn a_connector_that_panics_does_not_hang_the_run() {
 #[tokio::test]
 async fn rows_of_unknown_collections_and_records_without_a_row_are_rejected_with_a_reason() {
     let car = CarMock::start().await;
-    let setup = Setup::new(&car).with(|options| options.max_rejects = 1.0);
+    let setup = Setup::new(&car).with(|options| options.max_rejects = Limit::Share(1.0));
     let planet = car_schema::GenericVertex::new("planet", "mars");
     let mut page = records(&[
         &planet,
@@ -301,7 +301,7 @@ async fn a_quarantine_that_cannot_be_written_does_not_hide_what_failed() {
     let before = mode();
     let setup = Setup::new(&car).with(|options| {
         options.quarantine = device.to_owned();
-        options.max_rejects = 1.0;
+        options.max_rejects = Limit::Share(1.0);
     });
     let done = setup.run(source(None)).await;
     assert_eq!(mode(), before);
@@ -452,7 +452,7 @@ async fn a_schema_may_refer_to_definitions_of_its_own_document() {
     schema["properties"]["user"]["items"]["properties"]["role"] =
         json!({ "$ref": "#/properties/asset/items/properties/name" });
     let car = CarMock::start().await.schema(schema);
-    let setup = Setup::new(&car).with(|options| options.max_rejects = 1.0);
+    let setup = Setup::new(&car).with(|options| options.max_rejects = Limit::Share(1.0));
     let page = assets(&["1", "much too long"]);
     let done = setup.run(FullOnly::new().scope("all", [page])).await;
     assert_eq!(done.report.exit_code, 0, "{:?}", done.failure);

@@ -6,7 +6,7 @@ use std::fs;
 use car_core::Failure;
 use car_core::cli::render;
 use car_core::config::{
-    CarCredentials, Catalog, CommandLine, Common, Environment, Loaded, Origin, Refused,
+    CarCredentials, Catalog, CommandLine, Common, Environment, Limit, Loaded, Origin, Refused,
 };
 use car_core::secret::{Redactor, Secret};
 use clap::{Args, Command, ValueEnum};
@@ -285,7 +285,7 @@ fn the_file_takes_underscores_and_words_in_quotes() {
     let loaded = places.load().unwrap();
     let common: Common = loaded.settings().unwrap();
     assert_eq!(common.car_timeout.0.as_secs(), 5);
-    assert!((common.max_rejects.0 - 0.5).abs() < f64::EPSILON);
+    assert_eq!(common.max_rejects, Limit::Share(0.5));
     assert_eq!(places.own().depth, Some(Depth::All));
     assert!(
         Places::complete().yaml("").load().is_ok(),
@@ -378,7 +378,8 @@ fn every_error_names_the_setting_and_the_place() {
         ),
         ("flag: size", complete().flags("--memory-budget lots")),
         ("flag: time", complete().flags("--car-timeout 0")),
-        ("flag: share", complete().flags("--max-rejects 2")),
+        ("flag: share", complete().flags("--max-deletions 2")),
+        ("flag: limit", complete().flags("--max-rejects 2.5")),
         ("flag: choice", complete().flags("--log-format yaml")),
         ("verb: unknown", complete().flags("imprt")),
         ("verb: argument", complete().flags("import all")),

@@ -1,6 +1,7 @@
 //! The table of exit codes: each kind of failure by itself, and runs that end in each code.
 
 use car_core::FailureKind;
+use car_core::config::Limit;
 use car_core::engine::Options;
 use car_core::exit::{clears_saved_state, exit_code};
 use car_core::progress::Event;
@@ -252,7 +253,7 @@ async fn rejected_rows_are_not_gone() {
             .holds("asset", old)
     };
     let (old_service, lenient) = (car().await, |options: &mut Options| {
-        options.max_rejects = 0.5
+        options.max_rejects = Limit::Share(0.5)
     });
     let done = Setup::new(&old_service).with(lenient).run(source()).await;
     assert_eq!(done.report.exit_code, 11, "{:?}", done.failure);
@@ -269,7 +270,7 @@ async fn rejected_rows_are_not_gone() {
     );
 
     let approved = |options: &mut Options| {
-        options.max_rejects = 0.5;
+        options.max_rejects = Limit::Share(0.5);
         options.approve_deletions = true;
     };
     let done = Setup::new(&old_service).with(approved).run(source()).await;

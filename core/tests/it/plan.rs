@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use car_core::FailureKind;
+use car_core::config::Limit;
 use car_core::engine::{ChangedOnly, Plan, PlannedRows};
 use car_core::record::{Deletion, Records};
 use car_core::report::{Mode, Outcome, RunReport};
@@ -341,7 +342,7 @@ async fn a_plan_of_half_a_source_retires_nothing_and_is_not_kept() {
 #[tokio::test]
 async fn rejected_rows_are_not_planned_as_gone() {
     let car = service().await;
-    let setup = Setup::new(&car).with(|options| options.max_rejects = 1.0);
+    let setup = Setup::new(&car).with(|options| options.max_rejects = Limit::Share(1.0));
     assert_eq!(setup.run(source(first())).await.report.exit_code, 0);
     let mut bad = asset("gone");
     bad.risk = Some(11.0);

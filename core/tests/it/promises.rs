@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use car_core::FailureKind;
+use car_core::config::Limit;
 use car_core::record::{Deletion, Records};
 use car_core::report::{Mode, Outcome};
 use car_schema::edges::{AssetIpaddress, AssetVulnerability};
@@ -298,7 +299,7 @@ async fn promise_07_rejected_rows_are_kept_with_the_reason_and_their_edges_withh
     let car = CarMock::start().await;
     let mut invalid_edge = AssetVulnerability::new("good", "w");
     invalid_edge.risk_score = Some(f64::NAN);
-    let setup = Setup::new(&car).with(|options| options.max_rejects = 0.5);
+    let setup = Setup::new(&car).with(|options| options.max_rejects = Limit::Share(0.5));
     let source = FullOnly::new().scope("all", [one_bad_of_two(), records(&[&invalid_edge])]);
     let done = setup.run(source).await;
     assert_eq!(done.report.exit_code, 0, "{:?}", done.failure);
@@ -334,7 +335,7 @@ async fn promise_07_rejected_rows_are_kept_with_the_reason_and_their_edges_withh
 #[tokio::test]
 async fn promise_07_too_many_rejects_fail_the_run() {
     let car = CarMock::start().await;
-    let setup = Setup::new(&car).with(|options| options.max_rejects = 0.1);
+    let setup = Setup::new(&car).with(|options| options.max_rejects = Limit::Share(0.1));
     let done = setup
         .run(FullOnly::new().scope("all", [one_bad_of_two()]))
         .await;
@@ -527,7 +528,7 @@ async fn promise_13_cross_references_go_as_an_object_and_a_list_is_rejected_alou
         ..Vulnerability::new("good", "good")
     };
     let list = Vulnerability::new("list", "list").with("xref_properties", json!([references]));
-    let setup = Setup::new(&car).with(|options| options.max_rejects = 1.0);
+    let setup = Setup::new(&car).with(|options| options.max_rejects = Limit::Share(1.0));
     let done = setup
         .run(FullOnly::new().scope("all", [records(&[&good, &list])]))
         .await;

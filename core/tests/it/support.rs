@@ -114,7 +114,7 @@ impl Setup {
     pub(crate) async fn apply<C: Connector>(&self) -> Run {
         engine::apply(
             &C::about(),
-            &self.plan_file(),
+            (&self.plan_file(), None),
             self.options.clone(),
             self.client(),
             Arc::clone(&self.recorder) as _,

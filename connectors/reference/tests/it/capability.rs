@@ -1,5 +1,8 @@
 //! What the connector declares is what it does.
 
+use std::time::Duration;
+
+use car_core::config::Span;
 use car_core::connector::{Connector, Context};
 use car_core::secret::Secret;
 use reference_connector::ReferenceConnector;
@@ -13,6 +16,7 @@ async fn the_declared_capability_is_the_real_one() {
         password: Secret::from("hidden-word"),
         page_size: 10,
         rate_limit: None,
+        server_timeout: Span(Duration::from_secs(5)),
         rate_limit_dir: None,
     };
     assert!(!format!("{settings:?}").contains("hidden-word"));

@@ -16,8 +16,17 @@ struct State {
     pages: BTreeMap<String, u32>,
     /// Different pages that may pass.
     most: Option<usize>,
-    /// What begins so is answered with these bytes.
-    answers: Option<(String, String)>,
+    /// What begins so is answered here.
+    answers: Option<(String, Answer)>,
+}
+
+/// What the gate says in the source's place.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// These bytes, and the end of the connection.
+    Bytes(&'static str),
+    /// Nothing at all, for as long as the connector cares to wait.
+    Silence,
 }
 
 /// A gate on a loopback port.
@@ -76,10 +85,10 @@ impl Gate {
             .unwrap();
     }
 
-    /// Answers requests for a collection's pages with these bytes.
-    pub(crate) fn answer(&self, collection: &str, bytes: &str) {
+    /// Answers requests for a collection's pages.
+    pub(crate) fn answer(&self, collection: &str, answer: Answer) {
         let begin = format!("GET /{collection}/?limit=");
-        self.state.lock().unwrap().answers = Some((begin, bytes.to_owned()));
+        self.state.lock().unwrap().answers = Some((begin, answer));
     }
 
     /// Lets everything pass, and forgets what did.
@@ -103,16 +112,20 @@ impl Drop for Gate {
 enum Way {
     Passes,
     IsHeld,
-    IsAnswered(String),
+    IsAnswered(&'static str),
+    IsLeftAlone,
 }
 
 impl State {
     fn way(&mut self, request: &[u8]) -> Way {
         let request = String::from_utf8_lossy(request);
-        if let Some((begin, bytes)) = &self.answers
+        if let Some((begin, answer)) = &self.answers
             && request.starts_with(begin)
         {
-            return Way::IsAnswered(bytes.clone());
+            return match answer {
+                Answer::Bytes(bytes) => Way::IsAnswered(bytes),
+                Answer::Silence => Way::IsLeftAlone,
+            };
         }
         let target = request.split(' ').nth(1).unwrap_or_default();
         if !target.contains("?limit=") {
@@ -147,6 +160,7 @@ async fn connection(
                     }
                 }
                 Way::IsAnswered(bytes) => return Some(bytes),
+                Way::IsLeftAlone => std::future::pending::<()>().await,
                 Way::IsHeld => {
                     held.send_replace(true);
                     std::future::pending::<()>().await;

@@ -3,6 +3,7 @@
 use car_core::report::Outcome;
 use car_testkit::Service;
 use serde_json::json;
+use wiremock::ResponseTemplate;
 
 use crate::expected;
 use crate::fake::{Behaviour, Fake, inventory};
@@ -120,11 +121,22 @@ async fn texts_of_10_mb_are_imported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_source_is_imported_once_and_held_when_it_was_not_empty_before() {
     let service = Service::start().await;
-    let source = Fake::start(Behaviour::default()).await;
+    // A run that failed leaves its report, and a source that is known by that.
+    let source = Fake::start(Behaviour {
+        first: vec![("/model_state_id/", u32::MAX, ResponseTemplate::new(403))],
+        ..Behaviour::default()
+    })
+    .await;
     let connector = reading(&source.url()).into_service(&service.url(), SOURCE);
+    drop(connector.run().await.with_code(53));
+    source.change(|behaviour| behaviour.first.clear());
     let ended = connector.run().await.with_code(0);
     assert_eq!(ended.report().outcome, Outcome::Complete);
     assert!(service.graph(SOURCE).await.is_empty());
+    let runs = service.runs(SOURCE).await;
+    let outcomes: Vec<_> = runs.iter().map(|run| &run["outcome"]).collect();
+    assert_eq!(outcomes, ["complete", "failed"]);
+    assert_eq!(runs[1]["exit_code"], 53);
 
     source.change(|behaviour| behaviour.objects = inventory());
     drop(connector.run().await.with_code(0));

@@ -1,10 +1,10 @@
 //! An import that is stopped goes on where it was, and what cannot be read is not retired.
 
 use car_core::report::{Mode, Outcome};
-use car_testkit::{Program, ReferenceSource, Service, TestFolder, cases};
+use car_testkit::{Program, ReferenceSource, Service, Signal, TestFolder, cases};
 
 use crate::expected;
-use crate::gate::Gate;
+use crate::gate::{Answer, Gate};
 use crate::support::{SOURCE, reading};
 
 /// Objects on a page, so that a small source has many.
@@ -72,6 +72,36 @@ async fn kill_9_at_every_page_and_no_page_is_read_three_times() {
     // The save point is the state in which the source was when the import first began.
     let next = connector.run().await.with_code(0);
     assert_eq!(next.report().outcome, Outcome::Unchanged);
+}
+
+/// What was read until a signal came is recorded before the process ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_signal_an_import_goes_on_at_the_page_where_it_stopped() {
+    const READ: usize = 12;
+    let source = ReferenceSource::start(40).await;
+    let service = Service::start().await;
+    let state = TestFolder::new();
+    let gate = Gate::start(&source.url()).await;
+    let connector = resuming(&gate, &service, &state)
+        .env("CONFIGURATION_PARAMETER_PAGE_SIZE", "10")
+        .args(&["--concurrency", "1"]);
+    gate.open_for(READ);
+    let running = connector.start();
+    gate.held().await;
+    running.signal(Signal::Term).await;
+    drop(running.ended().await.with_code(10));
+    gate.open_for(usize::MAX);
+    let ended = connector.run().await.with_code(0);
+    assert!(ended.report().resumed > 0, "{}", ended.report().why);
+    let pages = gate.pages();
+    let twice = pages.values().filter(|times| **times > 1).count();
+    // Those that were still on their way from the reader when the signal came.
+    assert!(twice <= 3, "{twice} of {READ} pages were read again");
+    let expected = expected::graph(&source).await;
+    service
+        .graph(SOURCE)
+        .await
+        .assert_is(&expected, "after a signal");
 }
 
 /// Scopes that are read side by side stand at different places when the run is killed.
@@ -192,21 +222,26 @@ async fn without_a_home_an_import_works_and_says_that_it_cannot_go_on() {
     drop(ended.run().await.with_code(2));
 }
 
-/// Answers that a source in trouble gives for one scope.
-const TROUBLE: [(&str, &str); 4] = [
+/// What a source in trouble says when it is asked for one scope.
+const TROUBLE: [(&str, Answer); 5] = [
     (
         "forbidden",
-        "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+        Answer::Bytes("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"),
     ),
     (
         "broken",
-        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+        Answer::Bytes(
+            "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+        ),
     ),
     (
         "truncated",
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n[{\"pk\": 1,",
+        Answer::Bytes(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n[{\"pk\": 1,",
+        ),
     ),
-    ("gone silent", ""),
+    ("gone", Answer::Bytes("")),
+    ("silent", Answer::Silence),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,7 +250,7 @@ async fn nothing_of_a_scope_in_trouble_is_retired_and_a_retry_completes_the_impo
     let service = Service::start().await;
     let state = TestFolder::new();
     let gate = Gate::start(&source.url()).await;
-    let connector = resuming(&gate, &service, &state);
+    let connector = resuming(&gate, &service, &state).args(&["--server-timeout", "2s"]);
     for (n, (trouble, answer)) in TROUBLE.into_iter().enumerate() {
         drop(connector.run().await.with_code(0));
         let before = service.graph(SOURCE).await;

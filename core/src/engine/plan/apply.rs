@@ -15,26 +15,31 @@ use super::summary::Plan;
 use crate::car::CarClient;
 use crate::connector::About;
 use crate::engine::delivery::Delivery;
-use crate::engine::ending::{milliseconds, note_calls};
+use crate::engine::ending::{document, milliseconds, note_calls};
 use crate::engine::importer;
+use crate::engine::ledger::Ledger;
+use crate::engine::save_point::SavePoint;
 use crate::engine::{Options, Run, phase::Phase};
 use crate::exit::{self, SUCCESS};
 use crate::failure::{Failure, FailureKind};
 use crate::handler::Batch;
 use crate::progress::{Event, Reporter};
-use crate::report::{Outcome, RunReport};
+use crate::report::{Mode, Outcome, RunReport};
+use crate::state::Start;
 
 /// Imports the plan in a file. The data source is not asked for anything.
 ///
 /// # Behaviour
 ///
-/// - Refuses, with nothing written, a plan of another source, connector or version, and one of a
-///   graph in which the source changed since.
+/// - Refuses, with nothing written, a plan of another source, connector or version, one that was
+///   made with other `settings`, where the caller has them, and one of a graph in which the source
+///   changed since.
+/// - With a state, takes the lease of the source, and ends an import that was not finished.
 /// - May be repeated after it was stopped anywhere: what is done already is done again, to the
 ///   same graph.
 pub async fn apply(
     about: &About,
-    file: &Path,
+    (file, settings): (&Path, Option<&str>),
     options: Options,
     car: CarClient,
     reporter: Arc<dyn Reporter>,
@@ -55,8 +60,22 @@ pub async fn apply(
         retired: BTreeMap::new(),
     };
     let began = Instant::now();
-    let result = application.import(file).await;
-    application.finish(result, began)
+    let mut lease = None;
+    let result = match application.acquire(&mut lease).await {
+        Ok(lost) => tokio::select! {
+            result = application.import(file, settings, &mut lease) => result,
+            () = lost.cancelled() => Err(lost_lease()),
+        },
+        Err(failure) => Err(failure),
+    };
+    application.finish(result, began, lease).await
+}
+
+fn lost_lease() -> Failure {
+    Failure::new(
+        FailureKind::General,
+        "another run of the source has taken over",
+    )
 }
 
 struct Application<'a> {
@@ -71,16 +90,36 @@ struct Application<'a> {
 }
 
 impl Application<'_> {
-    async fn import(&mut self, path: &Path) -> Result<Outcome, Failure> {
+    /// Takes the lease of the source, where there is a state; returns the token that is cancelled
+    /// when it is lost.
+    async fn acquire(&self, lease: &mut Option<Ledger>) -> Result<CancellationToken, Failure> {
+        let Some(state) = &self.options.state else {
+            return Ok(CancellationToken::new());
+        };
+        let ledger = Ledger::acquire(state, &self.options.source, self.about).await?;
+        Ok(lease.insert(ledger).lost())
+    }
+
+    async fn import(
+        &mut self,
+        path: &Path,
+        settings: Option<&str>,
+        lease: &mut Option<Ledger>,
+    ) -> Result<Outcome, Failure> {
         self.phase(Phase::Opening);
         let file = PlanFile::open(path)?;
-        self.check_origin(&file)?;
+        self.check_origin(&file, settings)?;
         self.report.mode = Some(file.head.mode);
         self.report.why = "a plan says so".to_owned();
         self.report.report = file.head.report.clone().unwrap_or_default();
         self.check_guard(&file.plan)?;
         self.car.prepare_database().await?;
         self.check_graph(&file).await?;
+        if let Some(ledger) = lease {
+            // What is imported beside an unfinished run is no part of it.
+            let start = Start::new(Mode::Incremental, self.report.started_at, None);
+            ledger.begin(&start).await?;
+        }
         if let Some(extension) = &file.head.extension {
             importer::bring_extension(&self.car, extension).await?;
         }
@@ -90,7 +129,7 @@ impl Application<'_> {
             self.car
                 .set_save_point(&self.options.source, Some(state))
                 .await?;
-            self.report.save_point = Some(state.clone());
+            self.report.save_point = Some(SavePoint::state_of(state));
         }
         self.phase(Phase::Done);
         let totals = file.plan.totals();
@@ -101,8 +140,15 @@ impl Application<'_> {
     }
 
     /// Fails when the plan is not of this connector and source.
-    fn check_origin(&self, file: &PlanFile) -> Result<(), Failure> {
+    fn check_origin(&self, file: &PlanFile, settings: Option<&str>) -> Result<(), Failure> {
         let head = &file.head;
+        if settings.is_some_and(|settings| settings != head.settings) && !head.settings.is_empty() {
+            return Err(Failure::new(
+                FailureKind::InvalidParameter,
+                "the plan was made with other settings of the connector",
+            )
+            .hint("make the plan anew, or leave the connector's settings away: they are not needed to import a plan"));
+        }
         for (what, theirs, ours) in [
             ("connector", &head.connector, self.about.name),
             (
@@ -137,7 +183,7 @@ impl Application<'_> {
     /// only this plan changed it.
     async fn check_graph(&mut self, file: &PlanFile) -> Result<(), Failure> {
         let now = self.car.source(&self.options.source).await?;
-        self.report.save_point.clone_from(&now.save_point);
+        self.report.save_point = now.save_point.as_deref().map(SavePoint::state_of);
         let before = &file.head.before;
         let untouched = now.known == before.known
             && now.save_point == before.save_point
@@ -150,14 +196,15 @@ impl Application<'_> {
             return Ok(());
         }
         let name = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+        let state = |text: &Option<String>| name(&text.as_deref().map(SavePoint::state_of));
         Err(Failure::new(
             FailureKind::InvalidParameter,
             "the source was imported since the plan was made, so the plan no longer fits the graph",
         )
         .with("planned at report", name(&before.report))
         .with("now at report", name(&now.report))
-        .with("planned at save point", name(&before.save_point))
-        .with("now at save point", name(&now.save_point))
+        .with("planned at save point", state(&before.save_point))
+        .with("now at save point", state(&now.save_point))
         .hint("nothing was written; make the plan anew"))
     }
 
@@ -255,7 +302,12 @@ impl Application<'_> {
         Ok(())
     }
 
-    fn finish(mut self, result: Result<Outcome, Failure>, began: Instant) -> Run {
+    async fn finish(
+        mut self,
+        result: Result<Outcome, Failure>,
+        began: Instant,
+        lease: Option<Ledger>,
+    ) -> Run {
         let failure = match result {
             Ok(outcome) => {
                 self.report.outcome = outcome;
@@ -278,7 +330,7 @@ impl Application<'_> {
             let counts = self.report.collections.entry(collection.clone());
             counts.or_default().sent = *rows;
         }
-        for (collection, rows) in self.retired {
+        for (collection, rows) in std::mem::take(&mut self.retired) {
             self.report
                 .collections
                 .entry(collection)
@@ -287,6 +339,19 @@ impl Application<'_> {
         }
         note_calls(&mut self.report, self.car.stats());
         self.report.duration_ms = milliseconds(began);
+        let document = document(&self.report, &self.options.redactor);
+        if let Some(ledger) = lease {
+            ledger
+                .end(&self.report, &document, failure.as_ref(), None)
+                .await;
+        }
+        // A plan that does not fit has no name of a report yet, and changed nothing.
+        if !self.report.report.is_empty() && !self.cancel.is_cancelled() {
+            let features = self.car.features().await.unwrap_or_default();
+            if features.run_reports {
+                self.car.report_run(&self.options.source, &document).await;
+            }
+        }
         Run {
             report: self.report,
             failure,

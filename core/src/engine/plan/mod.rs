@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::guard;
+use super::save_point::SavePoint;
 use super::{ChangedOnly, Options, run};
 use crate::car::{CarCall, CarClient};
 use crate::connector::{About, Connector};
@@ -155,8 +156,9 @@ impl Job {
         plan.mode = report.mode;
         plan.why.clone_from(&report.why);
         plan.import = state.cost;
-        plan.save_point.clone_from(&state.before.save_point);
-        plan.next_save_point.clone_from(&state.save_point);
+        let state_of = |text: &Option<String>| text.as_deref().map(SavePoint::state_of);
+        plan.save_point = state_of(&state.before.save_point);
+        plan.next_save_point = state_of(&state.save_point);
         plan.notes = notes(&state);
         plan.complete = failure.is_none();
         self.write_head(&state, plan, &mut out)?;
@@ -199,7 +201,7 @@ impl Job {
         if let Some(extension) = &state.extension {
             out.call(serde_json::to_vec(extension).map_or(0, |body| body.len()));
         }
-        if let Some(state) = &plan.next_save_point {
+        if let Some(state) = &state.save_point {
             out.call(json!({ "model_state_id": state }).to_string().len());
         }
         plan.apply = Some(out.cost()?);
@@ -230,7 +232,7 @@ impl Job {
                 .header
                 .as_ref()
                 .map(|header| format!("{header}}}").into_boxed_str()),
-            next_save_point: plan.next_save_point.clone(),
+            next_save_point: state.save_point.clone(),
             extension: state.extension.clone(),
         };
         out.write(&file::Line::Head(Box::new(head)))
@@ -288,6 +290,10 @@ impl Job {
 fn held(plan: &Plan, options: &Options) -> Option<Failure> {
     if plan.mode != Some(Mode::Full) {
         return None;
+    }
+    let totals = plan.totals();
+    if plan.complete && totals.sent == 0 && totals.retired > 0 {
+        return Some(guard::empty());
     }
     let (staying, going) = plan.weighed();
     let excessive = guard::excessive(&staying, &going, options.max_deletions);

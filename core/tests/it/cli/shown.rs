@@ -44,7 +44,7 @@ fn the_summary_is_a_table_of_what_happened() {
     asset_vulnerability    1 998          0          2
     vulnerability         22 005          1          0
 
-    rejected rows and why: quarantine-s1.jsonl
+    rejected and withheld rows, and why: quarantine-s1.jsonl
     imported 25 003 objects in 3.1 s: full, because the source has no save point
     ");
 }
@@ -57,6 +57,7 @@ fn the_summary_names_scopes_that_failed() {
             ScopeReport {
                 name: "instances/eu".to_owned(),
                 error: vec!["no answer".to_owned(), "timed\nout \u{1b}[31m".to_owned()],
+                hints: vec!["check `--server`".to_owned()],
                 ..ScopeReport::default()
             },
             ScopeReport {
@@ -82,6 +83,7 @@ fn the_summary_names_scopes_that_failed() {
     asset           1
 
     not complete: instances/eu: no answer: timed out �[31m
+      hint: check `--server`
     imported 1 object in 3.1 s, but not all of the source: full, because the source has no save point
     ");
 }

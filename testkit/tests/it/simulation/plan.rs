@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use car_core::config::Limit;
 use car_core::engine::{ChangedOnly, Options};
 use car_core::layer::Backoff;
 use rand::rngs::StdRng;
@@ -127,11 +128,11 @@ impl Plan {
         options.memory_budget = if random.random_bool(0.5) { 0 } else { 1 << 20 };
         options.changed_only =
             [ChangedOnly::Auto, ChangedOnly::Never, ChangedOnly::Always][random.random_range(0..3)];
-        options.max_rejects = if foul && random.random_bool(0.1) {
+        options.max_rejects = Limit::Share(if foul && random.random_bool(0.1) {
             0.05
         } else {
             1.0
-        };
+        });
         let backoff = Backoff {
             first: Duration::from_micros(1),
             longest: Duration::from_micros(1),

@@ -81,14 +81,6 @@ impl World {
         self.states.push(state);
     }
 
-    /// Tells whether a part is a link to a machine that was bad at some time.
-    pub(crate) fn was_withheld(&self, part: &Id) -> bool {
-        self.states.iter().any(|state| match part {
-            Id::Link(..) => state.is_bad(part),
-            Id::Asset(_) | Id::Address(_) => false,
-        })
-    }
-
     /// Returns the number of the present state.
     pub(crate) fn now(&self) -> usize {
         self.states.len() - 1
