@@ -41,9 +41,7 @@ pub(super) struct Watch {
 
 /// Returns the half of an identity that is kept.
 pub(super) const fn short(identity: u64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, reason = "half of it is meant")]
-    let half = (identity >> 32) as u32;
-    half
+    (identity >> 32) as u32
 }
 
 impl Watch {

@@ -221,7 +221,8 @@ async fn rows_of_unknown_collections_and_records_without_a_row_are_rejected_with
         [
             "the service does not know the collection",
             "`name` is not text",
-            "not even an id"
+            "not even an id",
+            "withheld, because the vertex that it begins at was rejected"
         ]
     );
     assert!(text.contains(r#""row":{"pk":7}"#), "{text}");

@@ -317,7 +317,7 @@ async fn promise_07_rejected_rows_are_kept_with_the_reason_and_their_edges_withh
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let [row, edge] = lines.as_slice() else {
+    let [row, edge, withheld] = lines.as_slice() else {
         panic!("{lines:?}");
     };
     assert_eq!(
@@ -330,6 +330,11 @@ async fn promise_07_rejected_rows_are_kept_with_the_reason_and_their_edges_withh
     );
     assert_eq!(row["row"]["external_id"], "bad");
     assert_eq!(edge["reason"], "`risk_score` must be a number, is null");
+    assert_eq!(withheld["row"]["_from_external_id"], "bad");
+    assert!(
+        withheld["reason"].as_str().unwrap().starts_with("withheld"),
+        "{withheld}"
+    );
 }
 
 #[tokio::test]
