@@ -76,7 +76,11 @@ async fn import<C: Connector>(
     if let Some(plan) = plan {
         let car = car(setup, &reporter, &cancel)?;
         let mut options = options(setup);
-        options.state = setup.state.open(setup).await?;
+        options.state = match &setup.state {
+            // There is nothing to go on with, so nobody misses it.
+            state::Place::Unknown => None,
+            place => place.open(setup).await?,
+        };
         options.redactor = Arc::clone(setup.console.redactor());
         let settings = match setup.loaded.require_own_and(&[]) {
             Ok(()) => Some(state::settings(&setup.loaded)),

@@ -7,6 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use car_schema::RowKey;
+
+use super::data_handler::DataHandler;
+use super::deduplicate::{collection_hash, identity};
+use crate::record::Deletion;
+
 /// Stands for edges that nobody could count.
 const UNKNOWN: u32 = 0x9e37_79b9;
 
@@ -120,6 +126,41 @@ impl Watch {
             (vertex, withheld.wrapping_add(unknown))
         });
         Awaited(all.filter(|(_, sum)| *sum != 0).collect())
+    }
+}
+
+impl DataHandler {
+    /// Goes on from what earlier runs left to wait for.
+    pub fn wait_for(&mut self, awaited: Awaited) {
+        self.watch = Watch::new(awaited);
+    }
+
+    /// Returns how many vertices were mended without all of the edges that waited for them. Call
+    /// it when the edges are sent.
+    #[must_use]
+    pub fn mended_without_edges(&self) -> usize {
+        self.watch.incomplete()
+    }
+
+    /// Returns what the next run has to wait for, once a delta is through. What is gone with
+    /// `deletions` is not waited for.
+    #[must_use]
+    pub fn awaited_after_delta(&mut self, deletions: &BTreeSet<Deletion>) -> Awaited {
+        for deletion in deletions {
+            if let Deletion::Vertex { collection, key } = deletion {
+                let key = RowKey::Vertex(key).into();
+                self.watch.gone(identity(collection_hash(collection), key));
+            }
+        }
+        self.watch.after_delta()
+    }
+
+    /// Returns what the next run has to wait for, once everything was read. `kept` says whether
+    /// the graph may have edges of rejected vertices from before.
+    #[must_use]
+    pub fn awaited_after_full(&self, kept: bool) -> Awaited {
+        let rejected = self.rejected_vertices.iter().copied();
+        self.watch.after_full(rejected, kept)
     }
 }
 

@@ -1,13 +1,13 @@
 //! The data handler itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use car_schema::wire::SessionPatch;
 use car_schema::{Model, RowKey};
 
-use super::awaited::{Awaited, Watch};
+use super::awaited::Watch;
 use super::batch::{Batch, Header, LARGEST_BATCH, OpenBatch};
 use super::deduplicate::{Repeat, Seen, collection_hash, identity};
 use super::edges::{Edges, Waiting};
@@ -226,39 +226,6 @@ impl DataHandler {
         };
         self.seen
             .contains(identity(collection_hash(deletion.collection()), key.into()))
-    }
-
-    /// Goes on from what earlier runs left to wait for.
-    pub fn wait_for(&mut self, awaited: Awaited) {
-        self.watch = Watch::new(awaited);
-    }
-
-    /// Returns how many vertices were mended without all of the edges that waited for them. Call
-    /// it when the edges are sent.
-    #[must_use]
-    pub fn mended_without_edges(&self) -> usize {
-        self.watch.incomplete()
-    }
-
-    /// Returns what the next run has to wait for, once a delta is through. What is gone with
-    /// `deletions` is not waited for.
-    #[must_use]
-    pub fn awaited_after_delta(&mut self, deletions: &BTreeSet<Deletion>) -> Awaited {
-        for deletion in deletions {
-            if let Deletion::Vertex { collection, key } = deletion {
-                let key = RowKey::Vertex(key).into();
-                self.watch.gone(identity(collection_hash(collection), key));
-            }
-        }
-        self.watch.after_delta()
-    }
-
-    /// Returns what the next run has to wait for, once everything was read. `kept` says whether
-    /// the graph may have edges of rejected vertices from before.
-    #[must_use]
-    pub fn awaited_after_full(&self, kept: bool) -> Awaited {
-        let rejected = self.rejected_vertices.iter().copied();
-        self.watch.after_full(rejected, kept)
     }
 
     /// Returns the counts by collection, without what is acknowledged.

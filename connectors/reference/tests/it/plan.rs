@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use car_core::engine::Plan;
 use car_testkit::{Ended, TestFolder};
 
-use crate::support::Pair;
+use crate::support::{Pair, SOURCE};
 
 fn plan_of(ended: &Ended) -> Plan {
     serde_json::from_str(&ended.stdout).unwrap()
@@ -104,4 +104,23 @@ async fn a_plan_is_refused_once_the_graph_has_moved_on() {
             .saying("imported since the plan was made"),
     );
     pair.graph().await.assert_is(&before, "after a refusal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_other_settings_is_refused_where_they_are_known() {
+    let (pair, folder) = (Pair::start(3).await, TestFolder::new());
+    let file = folder.file("plan.jsonl").display().to_string();
+    planned(&pair, &file, &[]).await;
+    let import = pair.connector().args(&["import", "--plan", &file]);
+    let other = import
+        .clone()
+        .env("CONFIGURATION_PARAMETER_PAGE_SIZE", "7")
+        .run()
+        .await;
+    drop(other.with_code(2).saying("other settings"));
+    assert!(pair.service.runs(SOURCE).await.is_empty());
+    drop(import.run().await.with_code(0));
+    pair.assert_in_step("after importing the plan").await;
+    let runs = pair.service.runs(SOURCE).await;
+    assert_eq!(runs[0]["outcome"], "complete");
 }

@@ -61,6 +61,8 @@ async fn kill_9_at_every_page_and_no_page_is_read_three_times() {
     assert!(kills > 15, "{kills}");
     let often: Vec<_> = pages.iter().filter(|(_, times)| **times > 2).collect();
     assert!(often.is_empty(), "{often:?}");
+    let twice = pages.values().filter(|times| **times == 2).count();
+    eprintln!("{assets} assets: killed before each of {kills} pages, {twice} were read twice");
     assert_eq!(ended.report().outcome, Outcome::Complete);
     assert!(ended.report().resumed > 0);
     let expected = expected::graph(&source).await;
@@ -162,17 +164,24 @@ async fn a_second_run_of_the_same_source_is_refused_while_one_is_at_work() {
     let state = TestFolder::new();
     let gate = Gate::start(&source.url()).await;
     let connector = resuming(&gate, &service, &state);
+    let plan = state.file("plan.jsonl").display().to_string();
+    let planned = connector.clone().args(&["plan", "--out", &plan]);
+    drop(planned.run().await.with_code(0));
+    gate.behave();
     gate.open_for(0);
     let first = connector.start();
     gate.held().await;
-    let second = connector.run().await.with_code(1);
-    assert!(
-        second
-            .stderr
-            .contains("another run of source `reference` is at work"),
-        "{}",
-        second.stderr
-    );
+    let by_plan = connector.clone().args(&["import", "--plan", &plan]);
+    for second in [&connector, &by_plan] {
+        let second = second.run().await.with_code(1);
+        assert!(
+            second
+                .stderr
+                .contains("another run of source `reference` is at work"),
+            "{}",
+            second.stderr
+        );
+    }
     first.kill().await;
     gate.behave();
     drop(connector.run().await.with_code(0));

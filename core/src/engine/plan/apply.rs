@@ -318,6 +318,7 @@ impl Application<'_> {
                 let failure = match exit::exit_code(failure.kind()) {
                     // Nothing was begun.
                     2 | 12 => failure,
+                    _ if self.report.report.is_empty() => failure,
                     _ => {
                         failure.hint("import the same plan again: what is done already stays done")
                     }
