@@ -70,7 +70,9 @@ pub fn run<C: Connector>(
     {
         return exit::SUCCESS;
     }
-    let catalog = Catalog::new::<C::Settings>(command(&about));
+    let own_verbs = C::verbs();
+    let own_commands = own_verbs.iter().map(|verb| verb.command.clone());
+    let catalog = Catalog::new::<C::Settings>(command(&about).subcommands(own_commands));
     let mut console = Console::before_settings(&about);
     let line = match catalog.read(argv.iter().cloned()) {
         Ok(line) => line,
@@ -84,6 +86,14 @@ pub fn run<C: Connector>(
     console.look(Look::asked_for(line.matches()));
     if prints_version(line.matches()) {
         return console.print(&format!("{} {}\n", about.name, about.version));
+    }
+    if let Some((name, arguments)) = line.matches().subcommand()
+        && let Some(own) = own_verbs.iter().find(|own| own.command.get_name() == name)
+    {
+        return match (own.run)(arguments) {
+            Ok(text) => console.print(&text),
+            Err(failure) => console.fail(&failure),
+        };
     }
     let printed = match Verb::of(line.matches()) {
         verb @ (Verb::Import | Verb::Plan | Verb::TestConnection) => {

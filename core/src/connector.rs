@@ -75,12 +75,28 @@ pub trait Connector: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns the verbs of the command line that this connector has beside those of all.
+    fn verbs() -> Vec<OwnVerb> {
+        Vec::new()
+    }
+
     /// Returns the means to read changes, if the source can tell them.
     ///
     /// Must agree with [`About::incremental`].
     fn incremental_import(&self) -> Option<&dyn IncrementalImport> {
         None
     }
+}
+
+/// A verb of the command line that one connector has: what needs neither a service nor all of the
+/// settings.
+#[derive(Debug, Clone)]
+pub struct OwnVerb {
+    /// Its name, what it does, and its arguments.
+    pub command: clap::Command,
+    /// Does it, and returns what is printed on standard output. Settings from the command line
+    /// are among the arguments, by the names of their fields.
+    pub run: fn(&clap::ArgMatches) -> Result<String, Failure>,
 }
 
 /// Settings of a connector: a struct with `clap::Args` and `schemars::JsonSchema` derived.

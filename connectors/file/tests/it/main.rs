@@ -1,0 +1,13 @@
+//! Tests of the file connector: its real binary between real files and a real service.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop with the place and the value"
+)]
+
+mod bad_input;
+mod changes;
+mod configurations;
+mod formats;
+mod payments;
+mod support;

@@ -1,0 +1,52 @@
+//! What the tests share: the connector between a directory and a service.
+
+use car_testkit::{Ended, Graph, Program, Service, TestFolder};
+
+/// Name of the source in the graph.
+pub(crate) const SOURCE: &str = "files";
+
+/// The connector's program, with nothing set.
+pub(crate) fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_file-connector"))
+}
+
+/// A directory, a service, and the connector between them.
+pub(crate) struct Pair {
+    pub(crate) files: TestFolder,
+    pub(crate) memory: TestFolder,
+    pub(crate) service: Service,
+}
+
+impl Pair {
+    /// Starts a service, with an empty directory.
+    pub(crate) async fn start() -> Self {
+        Self {
+            files: TestFolder::new(),
+            memory: TestFolder::new(),
+            service: Service::start().await,
+        }
+    }
+
+    /// Returns the connector, which reads files as soon as they are there.
+    pub(crate) fn connector(&self) -> Program {
+        program()
+            .env("CONFIGURATION_PARAMETER_DIRECTORY", text(self.files.path()))
+            .env("CONFIGURATION_PARAMETER_MEMORY", text(self.memory.path()))
+            .env("CONFIGURATION_PARAMETER_SETTLE", "0s")
+            .into_service(&self.service.url(), SOURCE)
+    }
+
+    /// Imports; the run must succeed.
+    pub(crate) async fn import(&self) -> Ended {
+        self.connector().run().await.with_code(0)
+    }
+
+    /// Returns what is in the graph.
+    pub(crate) async fn graph(&self) -> Graph {
+        self.service.graph(SOURCE).await
+    }
+}
+
+fn text(path: &std::path::Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
