@@ -42,7 +42,9 @@ fn broken(error: std::io::Error) -> Failure {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| "speed".to_owned());
+    let folder = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "speed".to_owned());
     let folder = PathBuf::from(folder);
     fs::create_dir_all(&folder).map_err(broken)?;
     let mapping = folder.join("mapping.yaml");
@@ -153,9 +155,8 @@ fn table(directory: &Path, ending: &str) -> std::io::Result<u64> {
 fn many(directory: &Path) -> std::io::Result<()> {
     fs::create_dir_all(directory)?;
     for number in 0..FILES {
-        let text = format!(
-            "{{\"collection\":\"asset\",\"external_id\":\"{number}\",\"name\":\"n\"}}\n"
-        );
+        let text =
+            format!("{{\"collection\":\"asset\",\"external_id\":\"{number}\",\"name\":\"n\"}}\n");
         fs::write(directory.join(format!("{number}.jsonl")), text)?;
     }
     Ok(())
@@ -183,6 +184,7 @@ fn processor_time() -> f64 {
 fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let kibibytes =
+        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     kibibytes.unwrap_or_default() / 1024
 }

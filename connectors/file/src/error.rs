@@ -45,18 +45,18 @@ impl Broken {
     /// Makes the failure of the file.
     pub(crate) fn failure(self, file: &str) -> Failure {
         match self {
-            Self::Stopped => Failure::new(FailureKind::Interrupted, "stopped in the middle of a file"),
+            Self::Stopped => {
+                Failure::new(FailureKind::Interrupted, "stopped in the middle of a file")
+            }
             Self::Io(error) => unreadable_file(file, error),
             Self::Content {
                 line,
                 column,
                 reason,
             } => {
-                let mut failure = Failure::new(
-                    FailureKind::SourceData,
-                    "the file is not what it should be",
-                )
-                .with("file", file);
+                let mut failure =
+                    Failure::new(FailureKind::SourceData, "the file is not what it should be")
+                        .with("file", file);
                 if let Some(line) = line {
                     failure = failure.with("line", line);
                 }
@@ -74,11 +74,16 @@ impl Broken {
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
         // The limits on unpacking speak through the reader.
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<Limit>()) {
+        match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Limit>())
+        {
             Some(limit) => Self::content(limit.0.clone()),
             None if matches!(
                 error.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+                io::ErrorKind::InvalidData
+                    | io::ErrorKind::InvalidInput
+                    | io::ErrorKind::UnexpectedEof
             ) =>
             {
                 Self::content(format!("it cannot be unpacked: {error}"))
@@ -159,15 +164,22 @@ pub(crate) fn unsettled(file: &str) -> Failure {
 
 /// Returns what a scope that the connector never listed means.
 pub(crate) fn unknown_scope(scope: &str) -> Failure {
-    Failure::new(FailureKind::General, "the connector does not know the scope").with("scope", scope)
+    Failure::new(
+        FailureKind::General,
+        "the connector does not know the scope",
+    )
+    .with("scope", scope)
 }
 
 /// Returns what it means that the memory cannot be used.
 pub(crate) fn memory(path: &Path, error: io::Error) -> Failure {
-    Failure::new(FailureKind::General, "the connector's memory cannot be used")
-        .with("path", path.display())
-        .because(error)
-        .hint("`--memory` (`CONFIGURATION_PARAMETER_MEMORY`) names another folder, `none` goes without")
+    Failure::new(
+        FailureKind::General,
+        "the connector's memory cannot be used",
+    )
+    .with("path", path.display())
+    .because(error)
+    .hint("`--memory` (`CONFIGURATION_PARAMETER_MEMORY`) names another folder, `none` goes without")
 }
 
 /// Returns what it means that a mapping file cannot be used.

@@ -124,12 +124,30 @@ mod tests {
     #[test]
     fn content_says_what_json_is() {
         let told = |name: &str, text: &str| detect(name, text.as_bytes()).ok();
-        assert_eq!(told("a.json", "\u{feff}{\"bomFormat\": \"CycloneDX\"}"), Some(Format::CycloneDx));
-        assert_eq!(told("a.json", "{\"spdxVersion\": \"SPDX-2.3\"}"), Some(Format::Spdx));
-        assert_eq!(told("a.json", "{\"id\": 1, \"modified\": 2, \"affected\": []}"), Some(Format::Osv));
-        assert_eq!(told("a.json", "{\"version\": \"2.1.0\", \"runs\": [{\"tool\": {}}]}"), Some(Format::Sarif));
+        assert_eq!(
+            told("a.json", "\u{feff}{\"bomFormat\": \"CycloneDX\"}"),
+            Some(Format::CycloneDx)
+        );
+        assert_eq!(
+            told("a.json", "{\"spdxVersion\": \"SPDX-2.3\"}"),
+            Some(Format::Spdx)
+        );
+        assert_eq!(
+            told("a.json", "{\"id\": 1, \"modified\": 2, \"affected\": []}"),
+            Some(Format::Osv)
+        );
+        assert_eq!(
+            told(
+                "a.json",
+                "{\"version\": \"2.1.0\", \"runs\": [{\"tool\": {}}]}"
+            ),
+            Some(Format::Sarif)
+        );
         assert_eq!(told("a.json", "[]"), Some(Format::Json));
-        assert_eq!(told("a.xml.gz", "<?xml?><!DOCTYPE nmaprun><nmaprun>"), Some(Format::Nmap));
+        assert_eq!(
+            told("a.xml.gz", "<?xml?><!DOCTYPE nmaprun><nmaprun>"),
+            Some(Format::Nmap)
+        );
         assert_eq!(told("a.xml", "<other/>"), None);
     }
 }

@@ -194,7 +194,9 @@ impl IncrementalImport for FileConnector {
             self.difference(since, until, &listing).await?;
         }
         let Some(difference) = self.differences().clone() else {
-            return not_possible("the connector does not remember the files and rows of that state");
+            return not_possible(
+                "the connector does not remember the files and rows of that state",
+            );
         };
         let pull = self
             .page("delta", cursor, || difference.entries.to_vec())
@@ -289,7 +291,9 @@ impl FileConnector {
     }
 
     fn differences(&self) -> MutexGuard<'_, Option<Difference>> {
-        self.difference.lock().unwrap_or_else(PoisonError::into_inner)
+        self.difference
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the next page of some files, from a thread that reads them already if there is one.

@@ -135,7 +135,10 @@ impl Listing {
             .collect();
         hash_all(files, &mut entries, cancel);
         if cancel.is_cancelled() {
-            return Err(Failure::new(FailureKind::Interrupted, "stopped by a signal"));
+            return Err(Failure::new(
+                FailureKind::Interrupted,
+                "stopped by a signal",
+            ));
         }
         Ok(Self { entries, time })
     }
@@ -170,7 +173,9 @@ fn hash_all(files: &dyn Files, entries: &mut [Entry], cancel: &CancellationToken
         .iter_mut()
         .filter(|entry| matches!(entry.content, Content::Hash(UNKNOWN)))
         .collect();
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let workers = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
     let share = todo.len().div_ceil(workers).clamp(1, 64);
     let parts: Vec<std::sync::Mutex<&mut [&mut Entry]>> =
         todo.chunks_mut(share).map(std::sync::Mutex::new).collect();
@@ -178,7 +183,9 @@ fn hash_all(files: &dyn Files, entries: &mut [Entry], cancel: &CancellationToken
     let work = || {
         let mut buffer = vec![0; BUFFER];
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut part = part.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut part = part
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             for entry in part.iter_mut() {
                 entry.content = match hash(files, &entry.file, &mut buffer, cancel) {
                     Ok(hash) => Content::Hash(hash),
@@ -239,6 +246,8 @@ impl Entry {
 }
 
 fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }

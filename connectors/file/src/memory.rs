@@ -83,7 +83,10 @@ impl Memory {
                     let hash = u128::from_str_radix(&line.hash, 16).ok()?;
                     Some((line.name, (hash, line.known)))
                 };
-                lines.into_iter().filter_map(known).collect::<HashMap<_, _>>()
+                lines
+                    .into_iter()
+                    .filter_map(known)
+                    .collect::<HashMap<_, _>>()
             })
             .unwrap_or_default()
     }
@@ -104,9 +107,8 @@ impl Memory {
                 hash: format!("{hash:032x}"),
                 known: listing.known(entry),
             };
-            serde_json::to_writer(&mut text, &line).map_err(|error| {
-                error::memory(&self.folder, io::Error::other(error))
-            })?;
+            serde_json::to_writer(&mut text, &line)
+                .map_err(|error| error::memory(&self.folder, io::Error::other(error)))?;
             text.push(b'\n');
         }
         let digest = format!("{:016x}{:032x}", self.salt, digest.digest128());
@@ -143,7 +145,11 @@ impl Memory {
 
     /// Returns the contents that may be in the graph besides those of a state, and are not part
     /// of it any more; nothing when that is not known.
-    pub(crate) fn others(&self, since: &ModelState, until: &Contents) -> Option<BTreeSet<(String, u128)>> {
+    pub(crate) fn others(
+        &self,
+        since: &ModelState,
+        until: &Contents,
+    ) -> Option<BTreeSet<(String, u128)>> {
         if !since.0.starts_with(&format!("{:016x}", self.salt)) {
             return None;
         }
@@ -203,9 +209,7 @@ impl Memory {
         for (name, hash) in present {
             let path = self.keys(name, *hash);
             // The keys of one that was not read yet are not there; it is read anyway.
-            if path.exists()
-                && !each_key(&path, |key| !weighed.contains_key(&xxh3_64(key))).ok()?
-            {
+            if path.exists() && !each_key(&path, |key| !weighed.contains_key(&xxh3_64(key))).ok()? {
                 sharing.insert(name.clone());
             }
         }
@@ -272,7 +276,11 @@ impl Memory {
             keep.insert(self.listing(name));
         }
         for part in ["keys", "listings"] {
-            for entry in fs::read_dir(self.folder.join(part)).into_iter().flatten().flatten() {
+            for entry in fs::read_dir(self.folder.join(part))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 if !keep.contains(&entry.path()) {
                     drop(fs::remove_file(entry.path()));
                 }
@@ -285,7 +293,9 @@ impl Memory {
         own.update(&self.salt.to_le_bytes());
         own.update(name.as_bytes());
         own.update(&hash.to_le_bytes());
-        self.folder.join("keys").join(format!("{:032x}", own.digest128()))
+        self.folder
+            .join("keys")
+            .join(format!("{:032x}", own.digest128()))
     }
 
     fn listing(&self, name: &str) -> PathBuf {

@@ -99,8 +99,7 @@ impl Provider for Payments {
             .polling_period
             .parse()
             .map_err(|error| invalid(format!("`pollingPeriod`: {error}")))?;
-        Schedule::every(period.0)
-            .map_err(|error| invalid(format!("`pollingPeriod`: {error}")))?;
+        Schedule::every(period.0).map_err(|error| invalid(format!("`pollingPeriod`: {error}")))?;
         Ok(Arc::new(Directory {
             directory: settings.directory,
             period: period.0,
@@ -143,7 +142,10 @@ impl TaskConnector for Directory {
     async fn install(&self, context: &ConnectorContext) -> Result<(), Failure> {
         // A directory that is not there may come yet, so listing it is never given up.
         let policy = Policy::default()
-            .waits(Duration::from_secs(1), self.period.max(Duration::from_secs(1)))
+            .waits(
+                Duration::from_secs(1),
+                self.period.max(Duration::from_secs(1)),
+            )
             .attempts(0);
         let root = TaskSpec::of(What::Directory)?
             .name("directory")
@@ -210,7 +212,11 @@ impl Task for List {
         let more = left.next().is_some();
         let after = part.last().cloned().filter(|_| more);
         let children: Result<Vec<TaskSpec>, Failure> = part.into_iter().map(child).collect();
-        let outcome = if more { Outcome::again() } else { Outcome::done() };
+        let outcome = if more {
+            Outcome::again()
+        } else {
+            Outcome::done()
+        };
         outcome
             .spawn_all(children?)
             .with_state(&Listed { after, files })

@@ -192,12 +192,7 @@ enum Ended {
 }
 
 /// Reads one file.
-fn file(
-    reading: &Reading,
-    entry: &Entry,
-    skip: u64,
-    pages: &mut Pages<'_>,
-) -> Result<(), Ended> {
+fn file(reading: &Reading, entry: &Entry, skip: u64, pages: &mut Pages<'_>) -> Result<(), Ended> {
     let expected = entry.hash().map_err(Ended::Failed)?;
     let name = entry.file.name.as_str();
     let broken = |broken: Broken| match broken {

@@ -137,7 +137,13 @@ impl<'a> Out<'a> {
         self.count = self.count.saturating_add(1);
         self.rows.wants_rows = self.count > self.skip;
         emit(&mut self.rows);
-        if let Some(bytes) = self.rows.keys.bytes.as_mut().filter(|bytes| bytes.len() > 1 << 18) {
+        if let Some(bytes) = self
+            .rows
+            .keys
+            .bytes
+            .as_mut()
+            .filter(|bytes| bytes.len() > 1 << 18)
+        {
             self.sink.keys(bytes)?;
             bytes.clear();
         }

@@ -4,10 +4,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use car_core::Failure;
 use car_core::config::ByteSize;
 use car_core::connector::OwnVerb;
 use car_core::record::Records;
-use car_core::Failure;
 use clap::{Arg, ArgMatches, Command, ValueHint};
 use tokio_util::sync::CancellationToken;
 
@@ -48,18 +48,29 @@ pub(crate) fn verb() -> OwnVerb {
 }
 
 fn run(arguments: &ArgMatches) -> Result<String, Failure> {
-    let path = arguments.get_one::<PathBuf>("try").cloned().unwrap_or_default();
+    let path = arguments
+        .get_one::<PathBuf>("try")
+        .cloned()
+        .unwrap_or_default();
     let own = match arguments.get_one::<PathBuf>("mapping") {
         Some(mapping) => crate::read_mapping(mapping)?.1,
         None => crate::map::MappingFile::default(),
     };
-    let size = |name: &str, usual| arguments.get_one::<ByteSize>(name).map_or(usual, |size| size.0);
+    let size = |name: &str, usual| {
+        arguments
+            .get_one::<ByteSize>(name)
+            .map_or(usual, |size| size.0)
+    };
     let reading = Reading {
         files: Arc::new(Directory::new(Path::new("."))),
         limits: Limits {
             file: size("largest_file", 64 << 30),
             document: size("largest_document", 256 << 20),
-            expansion: arguments.get_one::<u32>("most_expansion").copied().unwrap_or(250).into(),
+            expansion: arguments
+                .get_one::<u32>("most_expansion")
+                .copied()
+                .unwrap_or(250)
+                .into(),
         },
         page_size: 1000,
         memory: None,
@@ -111,8 +122,10 @@ impl Sink for Shown {
         for reject in records.rejects() {
             self.rejected = self.rejected.saturating_add(1);
             if self.rejected <= self.most {
-                self.text
-                    .push_str(&format!("rejected: {} {}\n", reject.collection, reject.reason));
+                self.text.push_str(&format!(
+                    "rejected: {} {}\n",
+                    reject.collection, reject.reason
+                ));
             }
         }
         Ok(())

@@ -38,7 +38,10 @@ pub(crate) struct Hash(Arc<Mutex<Xxh3>>);
 impl Hash {
     /// Returns the hash of what was read so far.
     pub(crate) fn value(&self) -> u128 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).digest128()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .digest128()
     }
 }
 

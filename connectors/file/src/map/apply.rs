@@ -60,11 +60,14 @@ fn emit_vertex(
         }
     };
     let model = MODEL.get(collection);
-    let missing = model.into_iter().flat_map(|model| &model.fields).find(|field| {
-        field.required
-            && map.fields.iter().any(|map| map.name == field.name)
-            && !fields.iter().any(|(name, _)| *name == field.name)
-    });
+    let missing = model
+        .into_iter()
+        .flat_map(|model| &model.fields)
+        .find(|field| {
+            field.required
+                && map.fields.iter().any(|map| map.name == field.name)
+                && !fields.iter().any(|(name, _)| *name == field.name)
+        });
     if let Some(field) = missing {
         let reason = format!("{place}: the field `{}` is empty", field.name);
         return rows.reject(collection, Some(&id), reason, "");
@@ -142,7 +145,10 @@ fn value<'r>(
     element: Option<&'r Element<'r>>,
 ) -> Result<Option<Written<'r>>, String> {
     let name = &map.name;
-    if matches!(map.ty, None | Some(FieldType::Any | FieldType::Object | FieldType::Texts)) {
+    if matches!(
+        map.ty,
+        None | Some(FieldType::Any | FieldType::Object | FieldType::Texts)
+    ) {
         // As it is in the file, where the template is nothing but a path.
         match map.value.scalar(record, element) {
             Some(Scalar::Number(number)) => return Ok(Some(Written::Value(number.clone().into()))),
@@ -157,7 +163,9 @@ fn value<'r>(
     let wrong = |what: &str| format!("`{name}` is no {what}: `{text}`");
     Ok(Some(match map.ty {
         None | Some(FieldType::Any | FieldType::Text) => Written::Text(text),
-        Some(FieldType::Number) => Written::Number(number(&text).ok_or_else(|| wrong("number or time"))?),
+        Some(FieldType::Number) => {
+            Written::Number(number(&text).ok_or_else(|| wrong("number or time"))?)
+        }
         Some(FieldType::Integer) => Written::Integer(text.parse().map_err(|_| wrong("integer"))?),
         Some(FieldType::Boolean) => match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "1" => Written::Boolean(true),

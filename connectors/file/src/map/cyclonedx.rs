@@ -9,8 +9,8 @@ use car_schema::edges::{ApplicationVulnerability, AssetApplication, AssetVulnera
 use car_schema::vertices::{Application, Asset, Vulnerability};
 use serde::Deserialize;
 
-use super::document::{self, some, stem, time};
 use super::File;
+use super::document::{self, some, stem, time};
 use crate::error::Broken;
 use crate::rows::Out;
 
@@ -151,7 +151,11 @@ pub(super) fn read(
     let id = asset.external_id.clone();
     out.record(|rows| rows.emit(&asset))?;
     let mut references = HashMap::new();
-    let inner = bom.metadata.component.iter().flat_map(|own| &own.components);
+    let inner = bom
+        .metadata
+        .component
+        .iter()
+        .flat_map(|own| &own.components);
     let mut open: Vec<&Component> = inner.chain(&bom.components).collect();
     open.reverse();
     while let Some(component) = open.pop() {
@@ -186,7 +190,11 @@ fn vulnerability(
         };
         let mut xref = Object::new();
         if !finding.cwes.is_empty() {
-            let cwes: Vec<String> = finding.cwes.iter().map(|cwe| format!("CWE-{cwe}")).collect();
+            let cwes: Vec<String> = finding
+                .cwes
+                .iter()
+                .map(|cwe| format!("CWE-{cwe}"))
+                .collect();
             xref.insert("CWE".to_owned(), cwes.into());
         }
         let scores = finding.ratings.iter().filter_map(|rating| rating.score);
@@ -196,7 +204,10 @@ fn vulnerability(
             disclosed_on: time(finding.created.as_ref()),
             published_on: time(finding.published.as_ref()),
             updated_on: time(finding.updated.as_ref()),
-            external_reference: finding.source.as_ref().and_then(|source| source.url.clone()),
+            external_reference: finding
+                .source
+                .as_ref()
+                .and_then(|source| source.url.clone()),
             xref_properties: (!xref.is_empty()).then_some(xref),
             ..Vulnerability::new(id, id)
         });

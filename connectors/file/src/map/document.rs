@@ -21,7 +21,9 @@ pub(super) fn read<T: DeserializeOwned>(
 fn bytes(file: File<'_>, content: &mut dyn BufRead) -> Result<Vec<u8>, Broken> {
     let limit = file.limits.document;
     let mut bytes = Vec::new();
-    content.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    content
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(Broken::content(format!(
             "the document has more than {limit} bytes; `--largest-document` sets the limit"

@@ -213,7 +213,10 @@ impl MappingFile {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let file: Self = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
         for mapping in &file.mappings {
-            if mapping.delimiter.is_some_and(|delimiter| !delimiter.is_ascii()) {
+            if mapping
+                .delimiter
+                .is_some_and(|delimiter| !delimiter.is_ascii())
+            {
                 return Err(format!("the delimiter of `{}` is not ASCII", mapping.files));
             }
         }
@@ -224,7 +227,11 @@ impl MappingFile {
     pub(super) fn of(&self, file: &str) -> Option<&Mapping> {
         let base = file.rsplit('/').next().unwrap_or(file);
         self.mappings.iter().find(|mapping| {
-            let name = if mapping.files.contains('/') { file } else { base };
+            let name = if mapping.files.contains('/') {
+                file
+            } else {
+                base
+            };
             matches(mapping.files.as_bytes(), name.as_bytes())
         })
     }
@@ -241,7 +248,11 @@ impl Mapping {
         let edges = self.edges.iter().flat_map(|edge| {
             let fields = edge.fields.iter().flat_map(|field| field.value.paths());
             let each = edge.each.iter().map(|each| &each.of);
-            edge.from.paths().chain(edge.to.paths()).chain(fields).chain(each)
+            edge.from
+                .paths()
+                .chain(edge.to.paths())
+                .chain(fields)
+                .chain(each)
         });
         vertices.chain(edges).filter(|path| !path.of_element)
     }
@@ -271,7 +282,11 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
             }
         }
     }
-    pattern.get(at..).unwrap_or_default().iter().all(|c| *c == b'*')
+    pattern
+        .get(at..)
+        .unwrap_or_default()
+        .iter()
+        .all(|c| *c == b'*')
 }
 
 #[cfg(test)]
@@ -289,19 +304,42 @@ mod tests {
             ("*.csv", "a.json", false),
             ("", "", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), is, "{pattern} {name}");
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                is,
+                "{pattern} {name}"
+            );
         }
     }
 
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         let good = "mappings:\n- files: '*.csv'\n  vertices:\n  - collection: asset\n    id: '{id}'\n    fields:\n      name: '{name}'\n";
-        assert!(MappingFile::parse(good).is_ok(), "{:?}", MappingFile::parse(good));
+        assert!(
+            MappingFile::parse(good).is_ok(),
+            "{:?}",
+            MappingFile::parse(good)
+        );
         for (from, to, line, says) in [
-            ("collection: asset", "collection: assets", 4, "no vertex collection `assets`"),
-            ("collection: asset", "collection: asset_ipaddress", 4, "no vertex collection"),
+            (
+                "collection: asset",
+                "collection: assets",
+                4,
+                "no vertex collection `assets`",
+            ),
+            (
+                "collection: asset",
+                "collection: asset_ipaddress",
+                4,
+                "no vertex collection",
+            ),
             ("id: '{id}'", "id: '{id'", 5, "does not close"),
-            ("      name: '{name}'", "      risk: '{name}'", 4, "needs the field `name`"),
+            (
+                "      name: '{name}'",
+                "      risk: '{name}'",
+                4,
+                "needs the field `name`",
+            ),
             ("  vertices", "  vertexes", 3, "unknown field"),
             ("files: '*.csv'", "files: [", 3, ""),
         ] {

@@ -64,7 +64,12 @@ fn emit(mut object: Object, number: u64, line: &[u8], rows: &mut Rows) {
     let name = take("collection").unwrap_or_default();
     let wrong = |reason: &str| format!("line {number}: {reason}");
     let Some(collection) = MODEL.get(&name) else {
-        return rows.reject(&name, None, wrong("`collection` names none of the model"), line);
+        return rows.reject(
+            &name,
+            None,
+            wrong("`collection` names none of the model"),
+            line,
+        );
     };
     match &collection.kind {
         Kind::Vertex { identity } => {

@@ -139,7 +139,9 @@ pub(super) fn read(content: &mut dyn BufRead, out: &mut Out<'_>) -> Result<(), B
                     && open.iter().any(|name| name == "service");
                 let service = host.as_mut().and_then(|host| host.ports.last_mut());
                 if let (true, Some(service)) = (is_cpe, service) {
-                    service.cpe.get_or_insert_with(|| text.xml10_content().into_owned());
+                    service
+                        .cpe
+                        .get_or_insert_with(|| text.xml10_content().into_owned());
                 }
             }
             Event::End(tag) => {
@@ -155,7 +157,11 @@ pub(super) fn read(content: &mut dyn BufRead, out: &mut Out<'_>) -> Result<(), B
     }
     let at = reader.get_ref();
     match open.last() {
-        _ if !seen_root => Err(Broken::at(at.line, at.column, "there is no element `nmaprun`")),
+        _ if !seen_root => Err(Broken::at(
+            at.line,
+            at.column,
+            "there is no element `nmaprun`",
+        )),
         Some(element) => Err(Broken::at(
             at.line,
             at.column,
@@ -167,7 +173,10 @@ pub(super) fn read(content: &mut dyn BufRead, out: &mut Out<'_>) -> Result<(), B
 
 fn broken(error: quick_xml::Error, at: &Lines<'_>) -> Broken {
     match error {
-        quick_xml::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<Limit>()) {
+        quick_xml::Error::Io(error) => match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Limit>())
+        {
             Some(limit) => Broken::at(at.line, at.column, limit.0.clone()),
             None => io::Error::new(error.kind(), error.to_string()).into(),
         },
@@ -198,9 +207,13 @@ fn element(host: &mut Host, tag: &BytesStart<'_>) -> Result<(), quick_xml::Error
             (Some(address), _) => host.addresses.push(address),
             (None, _) => {}
         },
-        "hostname" => host.names.extend(get("name")?.map(|name| name.to_lowercase())),
+        "hostname" => host
+            .names
+            .extend(get("name")?.map(|name| name.to_lowercase())),
         "port" => host.ports.push(Service {
-            number: get("portid")?.and_then(|number| number.parse().ok()).unwrap_or(-1),
+            number: get("portid")?
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(-1),
             protocol: get("protocol")?.unwrap_or_default(),
             ..Service::default()
         }),
@@ -248,7 +261,10 @@ fn emit(host: &Host, rows: &mut Rows) {
         });
         rows.emit(&AssetMacaddress::new(id.as_str(), hardware.as_str()));
         for address in &host.addresses {
-            rows.emit(&IpaddressMacaddress::new(address.as_str(), hardware.as_str()));
+            rows.emit(&IpaddressMacaddress::new(
+                address.as_str(),
+                hardware.as_str(),
+            ));
         }
     }
     for name in &host.names {
@@ -258,7 +274,11 @@ fn emit(host: &Host, rows: &mut Rows) {
             rows.emit(&IpaddressHostname::new(address.as_str(), name.as_str()));
         }
     }
-    for port in host.ports.iter().filter(|port| port.state.starts_with("open")) {
+    for port in host
+        .ports
+        .iter()
+        .filter(|port| port.state.starts_with("open"))
+    {
         emit_port(id, host, port, rows);
     }
 }
@@ -280,10 +300,8 @@ fn emit_port(asset: &str, host: &Host, service: &Service, rows: &mut Rows) {
         return;
     };
     let application = match &service.version {
-        Some(version) => {
-            Application::new(format!("{product} {version}"), product.as_str())
-                .with("version", version.as_str())
-        }
+        Some(version) => Application::new(format!("{product} {version}"), product.as_str())
+            .with("version", version.as_str()),
         None => Application::new(product.as_str(), product.as_str()),
     };
     let application = Application {
@@ -291,6 +309,12 @@ fn emit_port(asset: &str, host: &Host, service: &Service, rows: &mut Rows) {
         ..application
     };
     rows.emit(&application);
-    rows.emit(&AssetApplication::new(asset, application.external_id.as_str()));
-    rows.emit(&ApplicationPort::new(application.external_id.as_str(), id.as_str()));
+    rows.emit(&AssetApplication::new(
+        asset,
+        application.external_id.as_str(),
+    ));
+    rows.emit(&ApplicationPort::new(
+        application.external_id.as_str(),
+        id.as_str(),
+    ));
 }

@@ -7,8 +7,8 @@ use car_schema::edges::AssetVulnerability;
 use car_schema::vertices::{Asset, Vulnerability};
 use serde::Deserialize;
 
-use super::document::{self, some, stem};
 use super::File;
+use super::document::{self, some, stem};
 use crate::error::Broken;
 use crate::rows::Out;
 

@@ -7,8 +7,8 @@ use car_schema::edges::AssetApplication;
 use car_schema::vertices::{Application, Asset};
 use serde::Deserialize;
 
-use super::document::{self, some, stem};
 use super::File;
+use super::document::{self, some, stem};
 use crate::error::Broken;
 use crate::rows::Out;
 
@@ -74,7 +74,9 @@ impl Package {
         let purpose = self.primary_package_purpose.as_deref();
         let application = Application {
             description: self.description.clone(),
-            cpe: self.external(&["cpe23Type", "cpe22Type"]).map(str::to_owned),
+            cpe: self
+                .external(&["cpe23Type", "cpe22Type"])
+                .map(str::to_owned),
             is_os: (purpose == Some("OPERATING-SYSTEM")).then_some(true),
             app_type: purpose.map(str::to_lowercase),
             owner: owner.map(str::to_owned),
@@ -112,7 +114,10 @@ pub(super) fn read(
         Some(package) => {
             let asset = Asset {
                 description: package.description.clone(),
-                asset_type: package.primary_package_purpose.as_deref().map(str::to_lowercase),
+                asset_type: package
+                    .primary_package_purpose
+                    .as_deref()
+                    .map(str::to_lowercase),
                 ..Asset::new(package.name.as_str(), package.name.as_str())
             };
             match some(&package.version_info) {

@@ -6,7 +6,9 @@ use std::fmt;
 use std::io::BufRead;
 
 use csv::ByteRecord;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use super::apply::apply;
 use super::mapping::Mapping;
@@ -128,7 +130,9 @@ fn check(cells: &ByteRecord) -> Result<(), Broken> {
     if cells.as_slice().is_ascii() {
         return Ok(());
     }
-    let wrong = cells.iter().position(|cell| std::str::from_utf8(cell).is_err());
+    let wrong = cells
+        .iter()
+        .position(|cell| std::str::from_utf8(cell).is_err());
     match wrong {
         None => Ok(()),
         Some(cell) => Err(Broken::Content {
@@ -165,7 +169,8 @@ pub(super) fn json_lines(
     out: &mut Out<'_>,
 ) -> Result<(), Broken> {
     each_line(content, |number, line| {
-        let node: Node<'_> = serde_json::from_slice(line).map_err(|error| in_line(number, &error))?;
+        let node: Node<'_> =
+            serde_json::from_slice(line).map_err(|error| in_line(number, &error))?;
         out.record(|rows| apply(mapping, &node, &format_args!("line {number}"), rows))
     })
 }

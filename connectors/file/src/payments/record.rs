@@ -145,7 +145,11 @@ fn payment(payment: &Payment<'_>, out: &mut Records) -> Result<String, Wrong> {
     }
     out.emit(&vertex);
     let end = |id: &str| EndRef::ExternalId(id.to_owned());
-    if let Some(from) = payment.source_account_id.as_deref().filter(|id| !id.is_empty()) {
+    if let Some(from) = payment
+        .source_account_id
+        .as_deref()
+        .filter(|id| !id.is_empty())
+    {
         out.emit(&Account::new(from, from));
         out.emit(&GenericEdge::new(ACCOUNT_PAYMENT, end(from), end(&id)));
     }
@@ -201,7 +205,9 @@ fn asset(text: &str) -> Result<(), Wrong> {
     };
     let code_fits = (1..=17).contains(&code.len())
         && code.starts_with(|c: char| c.is_ascii_uppercase())
-        && code.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+        && code
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
     let decimals_fit = decimals.is_none_or(|decimals| {
         (1..=6).contains(&decimals.len()) && decimals.chars().all(|c| c.is_ascii_digit())
     });
@@ -229,9 +235,11 @@ fn time(field: &str, text: Option<&str>) -> Result<Option<f64>, Wrong> {
     let Some(text) = text else {
         return Ok(None);
     };
-    let time: Timestamp = text
-        .parse()
-        .map_err(|_| Wrong::Field(format!("`{field}` is `{text:.40}`, and is a time in RFC 3339")))?;
+    let time: Timestamp = text.parse().map_err(|_| {
+        Wrong::Field(format!(
+            "`{field}` is `{text:.40}`, and is a time in RFC 3339"
+        ))
+    })?;
     #[expect(
         clippy::cast_precision_loss,
         reason = "times of this age are exact in 53 bits"
@@ -255,11 +263,23 @@ pub(super) fn extension() -> Extension {
     };
     let properties = [
         ("reference", required("Name that the provider gave it.")),
-        ("payment_type", required("PAY-IN, PAYOUT, TRANSFER or OTHER.")),
+        (
+            "payment_type",
+            required("PAY-IN, PAYOUT, TRANSFER or OTHER."),
+        ),
         ("status", required("State, such as SUCCEEDED.")),
-        ("amount", text("Amount now, an integer in the smallest unit.")),
-        ("initial_amount", text("Amount at first, an integer in the smallest unit.")),
-        ("currency", text("Currency and its decimals, such as USD/2.")),
+        (
+            "amount",
+            text("Amount now, an integer in the smallest unit."),
+        ),
+        (
+            "initial_amount",
+            text("Amount at first, an integer in the smallest unit."),
+        ),
+        (
+            "currency",
+            text("Currency and its decimals, such as USD/2."),
+        ),
         ("scheme", text("Way of payment, such as visa or sepa.")),
         (
             "created_at",
@@ -309,7 +329,13 @@ mod tests {
         let collections: Vec<&str> = plain.rows().map(|row| row.collection).collect();
         assert_eq!(
             collections,
-            [PAYMENT, "account", ACCOUNT_PAYMENT, "account", PAYMENT_ACCOUNT]
+            [
+                PAYMENT,
+                "account",
+                ACCOUNT_PAYMENT,
+                "account",
+                PAYMENT_ACCOUNT
+            ]
         );
         let row = plain.rows().next().unwrap();
         let row = String::from_utf8_lossy(row.json).into_owned();
@@ -333,6 +359,10 @@ mod tests {
             let error = mapped(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.contains(says), "{error}");
         }
-        assert!(mapped(r#"{"kind": "refund"}"#).unwrap_err().contains("`kind` is `refund`"));
+        assert!(
+            mapped(r#"{"kind": "refund"}"#)
+                .unwrap_err()
+                .contains("`kind` is `refund`")
+        );
     }
 }

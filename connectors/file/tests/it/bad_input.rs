@@ -21,7 +21,11 @@ async fn bad_beside_good(name: &str, bad: &[u8], says: &[&str]) {
     std::fs::write(pair.files.file(name), bad).unwrap();
     let ended = pair.connector().run().await.with_code(11);
     for text in says {
-        assert!(ended.stderr.contains(text), "{text} is not in {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(text),
+            "{text} is not in {}",
+            ended.stderr
+        );
     }
     assert!(assets(&pair.graph().await).contains(&"good".to_owned()));
 }
@@ -29,7 +33,12 @@ async fn bad_beside_good(name: &str, bad: &[u8], says: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_line_is_told_with_its_place() {
     let text = asset("a") + "{\"collection\": \"asset\", \"external_id\": ";
-    bad_beside_good("bad.jsonl", text.as_bytes(), &["bad.jsonl", "line 2", "column"]).await;
+    bad_beside_good(
+        "bad.jsonl",
+        text.as_bytes(),
+        &["bad.jsonl", "line 2", "column"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,8 +59,18 @@ async fn archives_that_expand_without_end_are_refused() {
         packed.write_all(&zeros).unwrap();
     }
     let packed = packed.finish().unwrap();
-    bad_beside_good("bomb.jsonl.gz", &packed, &["bomb.jsonl.gz", "expands to more than 250 times"]).await;
-    bad_beside_good("cut.jsonl.gz", &packed[..packed.len() / 2], &["cut.jsonl.gz"]).await;
+    bad_beside_good(
+        "bomb.jsonl.gz",
+        &packed,
+        &["bomb.jsonl.gz", "expands to more than 250 times"],
+    )
+    .await;
+    bad_beside_good(
+        "cut.jsonl.gz",
+        &packed[..packed.len() / 2],
+        &["cut.jsonl.gz"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,7 +97,11 @@ async fn a_directory_that_vanishes_retires_nothing() {
     let away = pair.files.path().with_extension("away");
     std::fs::rename(pair.files.path(), &away).unwrap();
     let ended = pair.connector().run().await.with_code(51);
-    assert!(ended.stderr.contains("cannot be listed"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cannot be listed"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(assets(&pair.graph().await), ["a"]);
     std::fs::rename(&away, pair.files.path()).unwrap();
     pair.import().await;
@@ -121,7 +144,11 @@ async fn a_mapping_that_is_wrong_is_told_with_its_line() {
         .env("CONFIGURATION_PARAMETER_MAPPING", mapping.to_str().unwrap());
     let ended = wrong.run().await.with_code(2);
     assert!(ended.stderr.contains("line 4"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("no vertex collection `assets`"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no vertex collection `assets`"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +161,9 @@ async fn a_mapping_can_be_tried_without_a_service() {
     let tried = program().args(&["map", "--try", &table, "--mapping", &mapping]);
     let ended = tried.run().await.with_code(0);
     assert!(
-        ended.stdout.contains("asset_ipaddress {\"_from_external_id\":\"m-2\",\"_to\":\"ipaddress/192.0.2.21\"}"),
+        ended.stdout.contains(
+            "asset_ipaddress {\"_from_external_id\":\"m-2\",\"_to\":\"ipaddress/192.0.2.21\"}"
+        ),
         "{}",
         ended.stdout
     );

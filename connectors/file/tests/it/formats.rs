@@ -46,7 +46,12 @@ async fn documents_become_assets_applications_and_vulnerabilities() {
     assert_eq!(of("asset"), ["g/app", "https://example.org/repo", "image"]);
     assert_eq!(
         of("application"),
-        ["inner@2", "pkg:cargo/one", "pkg:cargo/one@1.0", "pkg:npm/lib@2"]
+        [
+            "inner@2",
+            "pkg:cargo/one",
+            "pkg:cargo/one@1.0",
+            "pkg:npm/lib@2"
+        ]
     );
     assert_eq!(
         of("vulnerability"),
@@ -55,12 +60,19 @@ async fn documents_become_assets_applications_and_vulnerabilities() {
     assert!(graph.has_edge("asset_application", "g/app", "inner@2"));
     assert!(graph.has_edge("asset_application", "image", "pkg:npm/lib@2"));
     assert!(graph.has_edge("asset_vulnerability", "g/app", "CVE-2026-1"));
-    assert!(graph.has_edge("application_vulnerability", "pkg:cargo/one@1.0", "CVE-2026-1"));
-    assert!(graph.has_edge("application_vulnerability", "pkg:cargo/one", "RUSTSEC-2026-0001"));
+    assert!(graph.has_edge(
+        "application_vulnerability",
+        "pkg:cargo/one@1.0",
+        "CVE-2026-1"
+    ));
+    assert!(graph.has_edge(
+        "application_vulnerability",
+        "pkg:cargo/one",
+        "RUSTSEC-2026-0001"
+    ));
     assert!(graph.has_edge("asset_vulnerability", "https://example.org/repo", "scan/R1"));
-    let field = |collection: &str, id: &str, field: &str| {
-        graph.get(collection, id).unwrap()[field].clone()
-    };
+    let field =
+        |collection: &str, id: &str, field: &str| graph.get(collection, id).unwrap()[field].clone();
     assert_eq!(field("vulnerability", "CVE-2026-1", "base_score"), 7.5);
     assert_eq!(field("vulnerability", "scan/R1", "base_score"), 8.1);
     assert_eq!(field("application", "pkg:npm/lib@2", "owner"), "Acme");
@@ -72,8 +84,14 @@ async fn a_scan_a_table_and_an_sbom_meet_in_one_graph() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
     let program = pair
         .connector()
-        .env("CONFIGURATION_PARAMETER_DIRECTORY", format!("{examples}/inventory"))
-        .env("CONFIGURATION_PARAMETER_MAPPING", format!("{examples}/mapping.yaml"));
+        .env(
+            "CONFIGURATION_PARAMETER_DIRECTORY",
+            format!("{examples}/inventory"),
+        )
+        .env(
+            "CONFIGURATION_PARAMETER_MAPPING",
+            format!("{examples}/mapping.yaml"),
+        );
     program.run().await.with_code(0);
     let graph = pair.graph().await;
     for (collection, from, to) in [
@@ -84,17 +102,25 @@ async fn a_scan_a_table_and_an_sbom_meet_in_one_graph() {
         ("ipaddress_port", "192.0.2.10", "192.0.2.10/tcp/443"),
         ("application_port", "OpenSSH 9.9p1", "192.0.2.10/tcp/22"),
     ] {
-        assert!(graph.has_edge(collection, from, to), "{collection} {from} {to}");
+        assert!(
+            graph.has_edge(collection, from, to),
+            "{collection} {from} {to}"
+        );
     }
     assert!(graph.get("asset", "192.0.2.12").is_none(), "it is down");
-    assert!(graph.get("port", "192.0.2.10/tcp/8080").is_none(), "it is closed");
+    assert!(
+        graph.get("port", "192.0.2.10/tcp/8080").is_none(),
+        "it is closed"
+    );
     assert_eq!(graph.get("asset", "m-2").unwrap()["business_value"], 9.5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn packed_files_and_json_with_a_mapping_are_read() {
     let pair = Pair::start().await;
-    let lines = |id: &str| format!("{{\"collection\": \"asset\", \"external_id\": \"{id}\", \"name\": \"n\"}}\n");
+    let lines = |id: &str| {
+        format!("{{\"collection\": \"asset\", \"external_id\": \"{id}\", \"name\": \"n\"}}\n")
+    };
     let gzip = |text: String| {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packed.write_all(text.as_bytes()).unwrap();

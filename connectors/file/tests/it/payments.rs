@@ -57,8 +57,15 @@ impl Serving {
     }
 
     async fn install(&self, settings: &Value) -> (u16, Value) {
-        let request = self.client.post(format!("{}/connectors/payments", self.url));
-        let answer = request.bearer_auth(KEY).json(settings).send().await.unwrap();
+        let request = self
+            .client
+            .post(format!("{}/connectors/payments", self.url));
+        let answer = request
+            .bearer_auth(KEY)
+            .json(settings)
+            .send()
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
@@ -154,7 +161,10 @@ async fn files_are_taken_in_once_through_errors_and_a_kill() {
     assert!(graph.has_edge("account_payment", "customer", "PAY-IN/r0007"));
     assert!(graph.has_edge("payment_account", "PAY-IN/r0007", "till"));
     let payment = graph.get("payment", "PAY-IN/r0007").unwrap();
-    assert_eq!((&payment["amount"], &payment["currency"]), (&json!("107"), &json!("USD/2")));
+    assert_eq!(
+        (&payment["amount"], &payment["currency"]),
+        (&json!("107"), &json!("USD/2"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
