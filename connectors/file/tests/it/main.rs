@@ -8,6 +8,8 @@
 mod bad_input;
 mod changes;
 mod configurations;
+mod conformance;
 mod formats;
 mod payments;
+mod series;
 mod support;
