@@ -147,6 +147,9 @@ impl FullImport for FileConnector {
     async fn fetch(&self, scope: &Scope, cursor: Option<&Cursor>) -> Result<Page, Failure> {
         let listing = self.listing().await?;
         let of_scope = |entry: &&Entry| scope_of(&entry.file.name) == scope.name;
+        if !listing.entries.iter().any(|entry| of_scope(&entry)) {
+            return Err(error::unknown_scope(&scope.name));
+        }
         let pull = self
             .page(&scope.name, cursor, || {
                 listing.entries.iter().filter(of_scope).cloned().collect()

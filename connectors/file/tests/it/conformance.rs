@@ -50,7 +50,7 @@ impl Fixture for Files {
         program()
             .env("CONFIGURATION_PARAMETER_DIRECTORY", text(&self.files))
             .env("CONFIGURATION_PARAMETER_MEMORY", text(&self.memory))
-            .env("CONFIGURATION_PARAMETER_SETTLE", "0s")
+            .env("CONFIGURATION_PARAMETER_SETTLE", "1ms")
     }
 
     fn wrong_credentials(&self, address: &str) -> Program {

@@ -92,7 +92,7 @@ async fn a_scan_a_table_and_an_sbom_meet_in_one_graph() {
             "CONFIGURATION_PARAMETER_MAPPING",
             format!("{examples}/mapping.yaml"),
         );
-    program.run().await.with_code(0);
+    drop(program.run().await.with_code(0));
     let graph = pair.graph().await;
     for (collection, from, to) in [
         ("asset_ipaddress", "192.0.2.10", "192.0.2.10"),
@@ -148,7 +148,7 @@ async fn packed_files_and_json_with_a_mapping_are_read() {
     let program = pair
         .connector()
         .env("CONFIGURATION_PARAMETER_MAPPING", mapping.to_str().unwrap());
-    program.run().await.with_code(0);
+    drop(program.run().await.with_code(0));
     let graph = pair.graph().await;
     let assets: Vec<&str> = graph.identities("asset").collect();
     assert_eq!(assets, ["gz1", "gz2", "h-7", "zst1", "zst2"]);

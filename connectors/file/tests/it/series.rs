@@ -77,10 +77,8 @@ async fn deltas_end_as_a_full_import_whatever_came_between() {
             let what = format!("seed {seed}, round {round}, stopped at request {nth}");
             let full = pair.connector().into_service(&pair.service.url(), "whole");
             let full = full.args(&["--full", "--approve-deletions"]);
-            full.env("CONFIGURATION_PARAMETER_MEMORY", "none")
-                .run()
-                .await
-                .with_code(0);
+            let full = full.env("CONFIGURATION_PARAMETER_MEMORY", "none");
+            drop(full.run().await.with_code(0));
             let whole = pair.service.graph("whole").await;
             pair.graph().await.assert_is(&whole, &what);
             assert!(ended.report().mode.is_some(), "{what}");

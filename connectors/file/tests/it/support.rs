@@ -32,7 +32,7 @@ impl Pair {
         program()
             .env("CONFIGURATION_PARAMETER_DIRECTORY", text(self.files.path()))
             .env("CONFIGURATION_PARAMETER_MEMORY", text(self.memory.path()))
-            .env("CONFIGURATION_PARAMETER_SETTLE", "0s")
+            .env("CONFIGURATION_PARAMETER_SETTLE", "1ms")
             .into_service(&self.service.url(), SOURCE)
     }
 
