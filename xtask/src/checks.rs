@@ -3,13 +3,16 @@
 //! A failing step does not stop the others; what is skipped is said at the end.
 
 mod api;
+mod charts;
 mod count;
+mod images;
 mod steps;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+pub(crate) use charts::helm;
 pub use count::TestCount;
 pub use steps::STEPS;
 

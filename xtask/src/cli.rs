@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::checks::{Choice, STEPS};
 use crate::place::Place;
 use crate::say::talk;
-use crate::{bench, checks, demo, dist, new_connector, setup};
+use crate::{bench, charts, checks, demo, dist, new_connector, setup};
 
 /// Project tasks.
 #[derive(Debug, Parser)]
@@ -53,6 +53,8 @@ enum Verb {
         /// Name of the data source: lower-case letters, digits and `-`
         name: String,
     },
+    /// Write anew what is recorded of the Helm charts: rendered examples, tables of values
+    Snapshots,
     /// Build the programs as they are shipped into dist/, with checksums
     Dist,
 }
@@ -90,6 +92,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Demo(options) => return Ok(demo::demo(&place, &options)),
         Verb::Bench { arguments } => bench::bench(&place, &arguments)?,
         Verb::NewConnector { name } => new_connector::new_connector(&place, &name)?,
+        Verb::Snapshots => charts::write_made(&place, checks::helm(&place, "helm-4")?)?,
         Verb::Dist => dist::dist(&place)?,
     }
     Ok(ExitCode::SUCCESS)

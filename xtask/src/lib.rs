@@ -4,11 +4,13 @@
 //! A library with a thin binary, so that the rules run as ordinary tests.
 
 pub mod bench;
+pub mod charts;
 pub mod checks;
 mod cli;
 pub mod demo;
 pub mod dist;
 pub mod docs;
+pub mod images;
 pub mod new_connector;
 pub mod place;
 mod postgres;

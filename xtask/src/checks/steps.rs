@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::api::api;
+use super::charts::charts_step;
+use super::images::images_step;
 use super::{Outcome, Step, TestCount};
 use crate::place::Place;
 use crate::postgres::Postgres;
@@ -97,6 +99,28 @@ pub const STEPS: &[Step] = &[
         needs: &[],
         wants: &[],
         run: doctests,
+    },
+    Step {
+        name: "charts",
+        about: "Helm charts: both majors, examples, bad values, schemas of Kubernetes, security",
+        needs: &["helm-3", "helm-4", "kubernetes-validate", "checkov"],
+        wants: &[],
+        run: charts_step,
+    },
+    Step {
+        name: "images",
+        about: "images: the same when built again, at work from what a chart renders, stopped",
+        needs: &[
+            "hadolint",
+            "musl",
+            "musl-tools",
+            "buildah",
+            "podman",
+            "runc",
+            "helm-4",
+        ],
+        wants: &[],
+        run: images_step,
     },
 ];
 

