@@ -16,9 +16,7 @@ use std::process::Command;
 /// When it cannot be built.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    // target/debug/deps/it-0123456789abcdef
-    let folder = test.parent().and_then(Path::parent).unwrap();
+    let folder = profile_folder();
     let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     if !path.exists() {
         let mut build = Command::new(env!("CARGO"));
@@ -35,4 +33,16 @@ pub fn binary(name: &str) -> PathBuf {
         );
     }
     path
+}
+
+/// Returns the folder that everything is built into.
+pub(crate) fn target_folder() -> PathBuf {
+    profile_folder().parent().unwrap().to_owned()
+}
+
+/// Returns the folder with the programs of the running test's profile.
+fn profile_folder() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // target/debug/deps/it-0123456789abcdef
+    test.parent().and_then(Path::parent).unwrap().to_owned()
 }

@@ -13,6 +13,7 @@
 //! - [`Recording`] keeps what passed through an [`HttpProxy`] in a readable file without secrets,
 //!   and [`Replay`] is a server that answers from it.
 //! - [`conformance!`] stamps one suite of tests for every connector.
+//! - [`Chromium`] opens pages, uses them by keyboard, and tells what axe finds wrong with them.
 //! - [`ServiceProcess`] is the service as a process of its own, for tests that kill it.
 //!
 //! Everything here panics when it cannot go on: it is for tests, as a dev-dependency. Every wait
@@ -24,6 +25,7 @@
 )]
 
 mod binary;
+mod browser;
 pub mod conformance;
 mod folder;
 mod graph;
@@ -39,6 +41,7 @@ mod source;
 mod wait;
 
 pub use binary::binary;
+pub use browser::{Chromium, Form};
 pub use folder::TestFolder;
 pub use graph::{Fields, Graph};
 pub use http_proxy::{At, Deed, HttpProxy};

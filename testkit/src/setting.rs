@@ -32,6 +32,15 @@ pub fn sim_seed() -> Option<u64> {
     number("CAR_SIM_SEED")
 }
 
+/// Tells whether this is CI, where nothing may be missing.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "settings of tests are not settings of a program"
+)]
+pub(crate) fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "settings of tests are not settings of a program"

@@ -29,6 +29,7 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/ui/", get(overview))
         .route("/ui/connectors/{name}", get(connector))
         .route("/ui/connectors/{name}/tasks/{task}", get(task))
+        .route("/ui/connectors/{name}/sure/{action}", get(ask_again))
         .route("/ui/connectors/{name}/do/{action}", post(change_connector))
         .route(
             "/ui/connectors/{name}/tasks/{task}/do/{action}",
@@ -123,7 +124,7 @@ async fn connector(
     viewer: axum::Extension<Viewer>,
     Path(name): Path<String>,
 ) -> Response {
-    let page = views::connector(&app.manager, &app.program.0, &name, &viewer.0.0).await;
+    let page = views::connector(&app.manager, &app.program.0, &name).await;
     show(&app, &viewer, page)
 }
 
@@ -135,6 +136,18 @@ async fn task(
     let task = TaskId::from_text(task);
     let page = views::task(&app.manager, &app.program.0, &name, &task, &viewer.0.0).await;
     show(&app, &viewer, page)
+}
+
+/// Asks once more before what cannot be taken back.
+async fn ask_again(
+    State(app): Shared,
+    viewer: axum::Extension<Viewer>,
+    Path((name, action)): Path<(String, String)>,
+) -> Response {
+    match views::sure(&app.manager, &app.program.0, &name, &action, &viewer.0.0) {
+        None => refusal(&app, Some(&viewer), &unknown()),
+        Some(page) => show(&app, &viewer, page),
+    }
 }
 
 async fn change_connector(

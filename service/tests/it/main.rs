@@ -7,7 +7,6 @@
     reason = "a helper that cannot go on fails its test, a skipped test says so"
 )]
 
-mod chromium;
 mod database_url;
 mod graph;
 mod kills;

@@ -18,6 +18,7 @@ mod full;
 mod gate;
 mod limits;
 mod odd;
+mod pages;
 mod peers;
 mod plan;
 mod rejects;

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-const KEY: &str = "0123456789";
+pub(crate) const KEY: &str = "0123456789";
 
 /// A process that serves.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    url: String,
+    pub(crate) url: String,
     client: reqwest::Client,
 }
 
@@ -33,7 +33,7 @@ fn program(folder: &Path) -> Command {
 }
 
 impl Serving {
-    async fn start(folder: &Path, service: &Service) -> Self {
+    pub(crate) async fn start(folder: &Path, service: &Service) -> Self {
         let credentials = Service::credentials();
         let mut child = program(folder)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
@@ -62,14 +62,14 @@ impl Serving {
         }
     }
 
-    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let request = self.client.post(format!("{}{path}", self.url));
         let answer = request.bearer_auth(KEY).json(body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    /// Waits until the import of a connector has run so often.
-    async fn imported(&self, connector: &str, runs: u64) -> Value {
+    /// Waits until the import of a connector has run so often at least.
+    pub(crate) async fn imported(&self, connector: &str, runs: u64) -> Value {
         within("the import runs", async {
             loop {
                 let request = self
@@ -78,7 +78,7 @@ impl Serving {
                 let answer = request.bearer_auth(KEY).send().await.unwrap();
                 let page: Value = answer.json().await.unwrap();
                 let task = &page["tasks"][0];
-                if task["runs"] == runs && task["activity"] == "waiting" {
+                if task["runs"].as_u64() >= Some(runs) && task["activity"] == "waiting" {
                     return task.clone();
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;

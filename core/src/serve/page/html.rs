@@ -60,11 +60,11 @@ impl Html {
         self.raw("<form method=\"post\" action=\"").text(address);
         self.raw("\"><input type=\"hidden\" name=\"token\" value=\"")
             .text(token);
-        self.raw("\"><button aria-label=\"")
-            .text(text)
-            .raw(" ")
-            .text(about)
-            .raw("\">");
+        self.raw("\"><button aria-label=\"").text(text);
+        if !about.is_empty() {
+            self.raw(" ").text(about);
+        }
+        self.raw("\">");
         self.text(text).raw("</button></form>")
     }
 

@@ -49,11 +49,33 @@ pub(super) async fn overview(manager: &Manager, program: &str) -> Page {
                 .text(&count.to_string())
                 .raw("</td>");
         }
-        html.cell(connector.error.as_deref().unwrap_or(""))
-            .raw("</tr>");
+        match connector.error {
+            Some(error) => html.cell(&error),
+            None => html.cell(&trouble(manager, &connector.name).await),
+        };
+        html.raw("</tr>");
     }
     html.end_table();
     page
+}
+
+/// Returns what the latest of a connector's own tasks complains of, empty when none does.
+async fn trouble(manager: &Manager, name: &str) -> String {
+    let listing = Listing {
+        limit: Some(ROOTS),
+        roots: true,
+        ..Listing::default()
+    };
+    match manager.engine().tasks(name, &listing).await {
+        Err(error) => error.to_string(),
+        Ok(page) => {
+            let mut complaints = page
+                .tasks
+                .into_iter()
+                .filter_map(|task| task.reason.or(task.error));
+            complaints.next().unwrap_or_default()
+        }
+    }
 }
 
 /// One connector with its tasks as a tree.
@@ -61,7 +83,6 @@ pub(super) async fn connector(
     manager: &Manager,
     program: &str,
     name: &str,
-    token: &str,
 ) -> Result<Page, ApiError> {
     let connector = manager.connector(name)?;
     let settings = manager.settings(name)?;
@@ -80,8 +101,10 @@ pub(super) async fn connector(
     if !connector.fixed {
         html.raw("<div class=\"actions\">");
         for (action, text) in [("reset", "Reset"), ("uninstall", "Uninstall")] {
-            let address = format!("/ui/connectors/{name}/do/{action}");
-            html.button(&address, token, text, name);
+            html.raw("<a class=\"button\" href=\"")
+                .text(&format!("/ui/connectors/{name}/sure/{action}"))
+                .raw("\">");
+            html.text(text).raw("</a>");
         }
         html.raw("</div><h2>Settings</h2><dl>");
         for (key, value) in settings.as_object().into_iter().flatten() {
@@ -119,6 +142,45 @@ pub(super) async fn connector(
         html.raw("<p class=\"note\">The latest are shown; the API lists all.</p>");
     }
     Ok(page)
+}
+
+/// Asks once more before a connector is changed for good; `None` for an action that there is not.
+pub(super) fn sure(
+    manager: &Manager,
+    program: &str,
+    name: &str,
+    action: &str,
+    token: &str,
+) -> Option<Result<Page, ApiError>> {
+    let (title, effect, text) = match action {
+        "reset" => (
+            format!("Reset {name}?"),
+            "Its tasks end and are forgotten with all they have stored and their history; then it \
+             starts from the beginning with the same settings. What it brought into the graph \
+             stays.",
+            "Reset it",
+        ),
+        "uninstall" => (
+            format!("Uninstall {name}?"),
+            "Its tasks end and are forgotten with all they have stored, their history and its \
+             settings. What it brought into the graph stays.",
+            "Uninstall it",
+        ),
+        _ => return None,
+    };
+    if let Err(error) = manager.connector(name) {
+        return Some(Err(error.into()));
+    }
+    let mut page = Page::new(&title, program);
+    let html = &mut page.body;
+    html.raw("<p>")
+        .text(effect)
+        .raw("</p><div class=\"actions\">");
+    let address = format!("/ui/connectors/{name}/do/{action}");
+    html.button(&address, token, text, "")
+        .link(&format!("/ui/connectors/{name}"), "Keep it as it is")
+        .raw("</div>");
+    Some(Ok(page))
 }
 
 /// Adds a task and those below it, level by level down to a limit.
@@ -229,6 +291,9 @@ pub(super) async fn task(
             .raw("</dd>");
     }
     html.raw("</dl><h2>Runs</h2>");
+    if history.runs.is_empty() {
+        html.raw("<p>None has ended yet.</p>");
+    }
     let columns = [
         "Run",
         "Began",
@@ -248,7 +313,11 @@ pub(super) async fn task(
             .cell(&run.failed_attempts.to_string());
         html.cell(run.error.as_deref().unwrap_or("")).raw("</tr>");
     }
-    html.end_table().raw("<h2>Failed attempts</h2>");
+    html.end_table();
+    if history.attempts.is_empty() {
+        return Ok(page);
+    }
+    html.raw("<h2>Failed attempts</h2>");
     html.table(
         "Failed attempts",
         &["Run", "Step", "Attempt", "Ended", "Wait", "Error"],
@@ -300,8 +369,23 @@ const fn doing(activity: Activity) -> &'static str {
 fn when(schedule: &Schedule) -> String {
     match schedule.recurring().map(|recurring| &recurring.when) {
         None => "once".to_owned(),
-        Some(When::Period(period)) => format!("every {} s", period / 1000),
+        Some(When::Period(period)) => format!("every {}", length(*period)),
         Some(When::Cron(expression)) => format!("at {expression} (UTC)"),
+    }
+}
+
+/// Writes a time of so many milliseconds in the largest unit that is exact.
+fn length(millis: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "min"),
+        (1000, "s"),
+    ];
+    let exact = UNITS.iter().find(|(unit, _)| millis.is_multiple_of(*unit));
+    match exact {
+        Some((unit, name)) => format!("{} {name}", millis / unit),
+        None => format!("{millis} ms"),
     }
 }
 
@@ -313,5 +397,8 @@ fn shown(value: &Value) -> String {
 }
 
 fn time(millis: i64) -> String {
-    timestamp(millis.max(0).unsigned_abs().saturating_mul(1000))
+    let full = timestamp(millis.max(0).unsigned_abs().saturating_mul(1000));
+    // To the second is enough for people.
+    let second = full.split('.').next().unwrap_or_default();
+    format!("{} UTC", second.replace('T', " "))
 }

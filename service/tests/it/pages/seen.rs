@@ -1,11 +1,9 @@
 //! The pages in a real browser: by keyboard, in light and dark, wide and narrow, and as axe sees
 //! them. Pictures are kept in `target/tmp/screenshots`.
 
-use std::path::PathBuf;
-
+use car_testkit::{Chromium, Form};
 use serde_json::json;
 
-use crate::chromium::{Chromium, Form};
 use crate::support::{Client, Harness, KEY, Kind, PASSWORD};
 
 async fn seed(client: &Client) {
@@ -168,14 +166,12 @@ async fn pages_work_by_keyboard_and_look_right_in_every_form() {
     seed(&harness.client).await;
     let base = format!("http://{}", harness.server.addr());
     browser.look(Form::ALL[0]).await;
-    let pictures = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
-    std::fs::create_dir_all(&pictures).unwrap();
 
     let mut wrong = Vec::new();
     for form in Form::ALL {
         browser.look(form).await;
         browser.open(&format!("{base}/ui/login")).await;
-        look(&mut browser, &pictures, "login", form, &mut wrong).await;
+        wrong.extend(browser.look_at("login", form).await);
     }
     walk(&mut browser, &base).await;
     for form in Form::ALL {
@@ -194,42 +190,20 @@ async fn pages_work_by_keyboard_and_look_right_in_every_form() {
             ("error", "/ui/browse?collection=nothing"),
         ] {
             browser.open(&format!("{base}{path}")).await;
-            look(&mut browser, &pictures, name, form, &mut wrong).await;
+            wrong.extend(browser.look_at(name, form).await);
         }
         browser.open(&format!("{base}/ui/query")).await;
         browser.tab_to("e.textContent === 'Ask'").await;
         browser.enter().await;
-        look(&mut browser, &pictures, "query", form, &mut wrong).await;
+        wrong.extend(browser.look_at("query", form).await);
         browser.open(&format!("{base}/ui/keys")).await;
         browser.tab_to("e.id === 'sources'").await;
         browser.type_in("inventory scanner").await;
         browser.enter().await;
-        look(&mut browser, &pictures, "keys", form, &mut wrong).await;
+        wrong.extend(browser.look_at("keys", form).await);
         browser.tab_to("e.textContent === 'Take away'").await;
         browser.enter().await;
-        look(&mut browser, &pictures, "revoke", form, &mut wrong).await;
+        wrong.extend(browser.look_at("revoke", form).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// Keeps a picture of the page and notes what is wrong with it.
-async fn look(
-    browser: &mut Chromium,
-    pictures: &std::path::Path,
-    name: &str,
-    form: Form,
-    wrong: &mut Vec<String>,
-) {
-    let title = format!("{name}-{}", form.name());
-    browser
-        .picture(&pictures.join(format!("{title}.png")))
-        .await;
-    for fault in browser.faults().await {
-        wrong.push(format!("{title}: {fault:#}"));
-    }
-    let width = "document.documentElement.scrollWidth - innerWidth";
-    let over = browser.compute(width).await;
-    if over.as_f64().is_none_or(|over| over > 0.0) {
-        wrong.push(format!("{title}: the page is {over} pixels too wide"));
-    }
 }

@@ -1,4 +1,5 @@
-//! Chromium without a window, driven over the two pipes of its debugging protocol.
+//! Chromium without a window, driven over the two pipes of its debugging protocol: pages are tested
+//! as people meet them.
 //!
 //! With pipes there is no port to agree on, no driver of the browser's exact version to install,
 //! and the browser ends when the test does.
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::support::in_ci;
+use crate::setting::in_ci;
 
 /// Names the file `axe.min.js`; without it the tests in a browser are skipped and say so.
 const AXE: &str = "CAR_TEST_AXE";
@@ -28,13 +29,16 @@ const STEPS: usize = 400;
 
 /// How a page is looked at.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Form {
-    pub(crate) dark: bool,
-    pub(crate) narrow: bool,
+pub struct Form {
+    /// In dark colours.
+    pub dark: bool,
+    /// On a screen as wide as a telephone's.
+    pub narrow: bool,
 }
 
 impl Form {
-    pub(crate) const ALL: [Self; 4] = [
+    /// All of them, the plain one first.
+    pub const ALL: [Self; 4] = [
         Self::of(false, false),
         Self::of(true, false),
         Self::of(false, true),
@@ -45,7 +49,9 @@ impl Form {
         Self { dark, narrow }
     }
 
-    pub(crate) fn name(self) -> String {
+    /// Returns the name for files.
+    #[must_use]
+    pub fn name(self) -> String {
         let colour = if self.dark { "dark" } else { "light" };
         let width = if self.narrow { "narrow" } else { "wide" };
         format!("{colour}-{width}")
@@ -53,7 +59,8 @@ impl Form {
 }
 
 /// A page in a browser of its own.
-pub(crate) struct Chromium {
+#[derive(Debug)]
+pub struct Chromium {
     // Ends with it.
     _process: Child,
     _folder: TempDir,
@@ -85,15 +92,20 @@ fn program() -> Option<std::path::PathBuf> {
         .find(|file| file.is_file())
 }
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn skipped() {
+    println!("SKIPPED: needs chromium, and {AXE}: the file axe.min.js of axe-core");
+}
+
 impl Chromium {
     /// Starts a browser; where there is none, says so and returns none, which CI does not take.
-    pub(crate) async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         let (Some(program), Some(axe)) = (program(), axe()) else {
             assert!(
                 !in_ci(),
                 "CI needs chromium, and {AXE}: the file axe.min.js"
             );
-            println!("SKIPPED: needs chromium, and {AXE}: the file axe.min.js of axe-core");
+            skipped();
             return None;
         };
         let folder = TempDir::new().unwrap();
@@ -194,7 +206,7 @@ impl Chromium {
     }
 
     /// Sets size and colours.
-    pub(crate) async fn look(&mut self, form: Form) {
+    pub async fn look(&mut self, form: Form) {
         let (width, height) = if form.narrow { (360, 740) } else { (1280, 900) };
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -210,7 +222,7 @@ impl Chromium {
     }
 
     /// Goes to an address and waits until it is there.
-    pub(crate) async fn open(&mut self, address: &str) {
+    pub async fn open(&mut self, address: &str) {
         let before = self.loads;
         let gone = self.call("Page.navigate", json!({ "url": address })).await;
         assert_eq!(gone.get("errorText"), None, "{address}");
@@ -218,7 +230,7 @@ impl Chromium {
     }
 
     /// Computes something in the page.
-    pub(crate) async fn compute(&mut self, expression: &str) -> Value {
+    pub async fn compute(&mut self, expression: &str) -> Value {
         let answer = self
             .call(
                 "Runtime.evaluate",
@@ -241,7 +253,7 @@ impl Chromium {
 
     /// Moves the focus on until it is where an expression over `e`, the element, is true, and
     /// checks that it can be seen there.
-    pub(crate) async fn tab_to(&mut self, is_it: &str) {
+    pub async fn tab_to(&mut self, is_it: &str) {
         for _ in 0..STEPS {
             self.press("Tab", 9, "").await;
             let there = format!("(e => {is_it})(document.activeElement)");
@@ -261,19 +273,19 @@ impl Chromium {
     }
 
     /// Presses Enter where that leads to another page.
-    pub(crate) async fn enter(&mut self) {
+    pub async fn enter(&mut self) {
         let before = self.loads;
         self.press("Enter", 13, "\r").await;
         self.loaded(before, "Enter").await;
     }
 
     /// Types text where the focus is.
-    pub(crate) async fn type_in(&mut self, text: &str) {
+    pub async fn type_in(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text })).await;
     }
 
     /// Keeps a picture of the whole page.
-    pub(crate) async fn picture(&mut self, file: &std::path::Path) {
+    async fn picture(&mut self, file: &std::path::Path) {
         let picture = self
             .call(
                 "Page.captureScreenshot",
@@ -287,7 +299,7 @@ impl Chromium {
     }
 
     /// Returns what axe finds serious or critical.
-    pub(crate) async fn faults(&mut self) -> Vec<Value> {
+    async fn faults(&mut self) -> Vec<Value> {
         let source = self.axe.clone();
         // The value of the library itself cannot be returned.
         self.compute(&format!("{source}; 0")).await;
@@ -299,5 +311,26 @@ impl Chromium {
             )
             .await;
         found.as_array().unwrap().clone()
+    }
+
+    /// Keeps a picture of the page in `target/tmp/screenshots` and returns what is wrong with how it
+    /// looks: what axe finds, and a page that is wider than its window.
+    pub async fn look_at(&mut self, name: &str, form: Form) -> Vec<String> {
+        let title = format!("{name}-{}", form.name());
+        let mut folder = crate::binary::target_folder();
+        folder.extend(["tmp", "screenshots"]);
+        std::fs::create_dir_all(&folder).unwrap();
+        self.picture(&folder.join(format!("{title}.png"))).await;
+        let faults = self.faults().await;
+        let mut wrong: Vec<_> = faults
+            .iter()
+            .map(|fault| format!("{title}: {fault:#}"))
+            .collect();
+        let width = "document.documentElement.scrollWidth - innerWidth";
+        let over = self.compute(width).await;
+        if over.as_f64().is_none_or(|over| over > 0.0) {
+            wrong.push(format!("{title}: the page is {over} pixels too wide"));
+        }
+        wrong
     }
 }
