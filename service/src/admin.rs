@@ -10,7 +10,7 @@ use crate::auth::{Access, Credentials, Role, StoredKey};
 use crate::error::{Error, Result};
 use crate::folder::{Folder, StartError};
 use crate::migrate;
-use crate::state::AppState;
+use crate::state::{AppState, Limits};
 use crate::store::Store;
 use crate::store::ops::{keys, setup};
 use crate::transfer;
@@ -232,7 +232,11 @@ impl Admin {
     }
 
     async fn state(self) -> Result<AppState> {
-        AppState::new(self.store, Access::default(), usize::MAX).await
+        let limits = Limits {
+            body: usize::MAX,
+            ..Limits::default()
+        };
+        AppState::new(self.store, Access::default(), limits).await
     }
 
     /// Closes the store.

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -108,6 +109,16 @@ struct Serve {
     /// Address to listen on
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8110")]
     listen: SocketAddr,
+
+    /// Longest time of a query, in seconds; it is stopped then
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "CAR_SERVICE_QUERY_TIMEOUT",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    query_timeout: u64,
 
     /// Certificate in PEM, with those that lead to its root; the service then speaks HTTPS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -297,7 +308,8 @@ async fn serve(options: Serve) -> Result<(), Failure> {
         Place::Folder(data) => Options::new(data),
         Place::Server(url) => Options::new(PathBuf::new()).database_url(url),
     }
-    .listen(options.listen);
+    .listen(options.listen)
+    .query_timeout(Duration::from_secs(options.query_timeout));
     if let (Some(key), Some(password)) = (options.api_key, options.api_password) {
         server = server.credentials(key, password);
     }

@@ -51,6 +51,8 @@ pub struct Options {
     pub token: Option<String>,
     /// Largest body of an import, in bytes.
     pub body_limit: Option<usize>,
+    /// Longest time of a query; 30 seconds unless set.
+    pub query_timeout: Option<Duration>,
     /// Certificate and key; with them the server speaks HTTPS only.
     pub tls: Option<TlsFiles>,
     /// Address of a PostgreSQL server to keep the graph on, instead of the data folder.
@@ -77,6 +79,7 @@ impl Options {
             credentials: None,
             token: None,
             body_limit: None,
+            query_timeout: None,
             database_url: None,
             tls: None,
         }
@@ -117,6 +120,13 @@ impl Options {
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// Sets the longest time that a query may take.
+    #[must_use]
+    pub fn query_timeout(mut self, limit: Duration) -> Self {
+        self.query_timeout = Some(limit);
         self
     }
 
@@ -167,6 +177,9 @@ impl Server {
         }
         if let Some(limit) = options.body_limit {
             builder = builder.body_limit(limit);
+        }
+        if let Some(limit) = options.query_timeout {
+            builder = builder.query_timeout(limit);
         }
         if let Some(url) = options.database_url {
             builder = builder.database_url(url);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::task::JoinHandle;
@@ -15,15 +16,12 @@ use crate::linger::linger;
 use crate::migrate;
 use crate::pages;
 use crate::retention;
-use crate::state::AppState;
+use crate::state::{AppState, Limits};
 use crate::store::Store;
 use crate::store::ops::keys;
 
 #[cfg(feature = "fuzzing")]
 mod fuzzing;
-
-/// Largest body of an import unless set: 64 MiB.
-const BODY_LIMIT: usize = 64 << 20;
 
 /// How a service shall be.
 #[derive(Default)]
@@ -32,7 +30,7 @@ pub struct ServiceBuilder {
     database: Option<String>,
     credentials: Option<Credentials>,
     token: Option<String>,
-    body_limit: Option<usize>,
+    limits: Limits,
 }
 
 impl fmt::Debug for ServiceBuilder {
@@ -72,7 +70,14 @@ impl ServiceBuilder {
     /// Sets the largest body of an import, in bytes; 64 MiB unless set.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.body_limit = Some(bytes);
+        self.limits.body = bytes;
+        self
+    }
+
+    /// Sets the longest time that a query may take; 30 seconds unless set.
+    #[must_use]
+    pub fn query_timeout(mut self, limit: Duration) -> Self {
+        self.limits.query = limit;
         self
     }
 
@@ -128,8 +133,9 @@ impl ServiceBuilder {
             generated = first.then_some(credentials);
         }
         let access = Access::new(self.credentials, self.token);
-        let limit = self.body_limit.unwrap_or(BODY_LIMIT);
-        let state = AppState::new(store, access, limit).await.map_err(failed)?;
+        let state = AppState::new(store, access, self.limits)
+            .await
+            .map_err(failed)?;
         let state = Arc::new(state);
         let trimming = tokio::spawn(retention::run(Arc::downgrade(&state)));
         Ok(Service {

@@ -1,6 +1,7 @@
 //! What every call needs: the store, the model in force, who may call.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use car_schema::{Extension, Model};
 
@@ -88,6 +89,24 @@ pub(crate) fn model(extensions: &[Extension]) -> Result<Model> {
     }
 }
 
+/// What one call may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Largest body of an import, in bytes.
+    pub(crate) body: usize,
+    /// Longest time of a query.
+    pub(crate) query: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 64 << 20,
+            query: Duration::from_secs(30),
+        }
+    }
+}
+
 /// Shared by all calls.
 #[derive(Debug)]
 pub(crate) struct AppState {
@@ -95,8 +114,8 @@ pub(crate) struct AppState {
     pub(crate) store: Store,
     /// Who may call.
     pub(crate) access: Access,
-    /// Largest body of an import, in bytes.
-    pub(crate) body_limit: usize,
+    /// What one call may take.
+    pub(crate) limits: Limits,
     /// The token for wiping the tenant.
     pub(crate) clear_token: ClearToken,
     /// Numbers of what happened.
@@ -109,12 +128,12 @@ pub(crate) struct AppState {
 }
 
 impl AppState {
-    pub(crate) async fn new(store: Store, access: Access, body_limit: usize) -> Result<Self> {
+    pub(crate) async fn new(store: Store, access: Access, limits: Limits) -> Result<Self> {
         let snapshot = load(&store).await?;
         Ok(Self {
             store,
             access,
-            body_limit,
+            limits,
             clear_token: ClearToken::default(),
             meter: Meter::default(),
             retention: Arc::default(),

@@ -137,7 +137,7 @@ impl FromRequest<Arc<AppState>> for Body {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
-        let limit = state.body_limit;
+        let limit = state.limits.body;
         let too_large = || {
             Error::new(
                 StatusCode::PAYLOAD_TOO_LARGE,

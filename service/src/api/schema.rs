@@ -13,6 +13,7 @@ use super::App;
 use super::extract::{JsonBody, Parameters, Segments};
 use crate::error::{Error, Result};
 use crate::extra;
+use crate::graphql;
 use crate::state::Snapshot;
 use crate::store::ops::schema::ChangeExtension;
 
@@ -134,6 +135,9 @@ async fn change(
 ) -> Result<()> {
     let after = Snapshot::new(before.version, before.created, extensions)?;
     check_types(&before.model, &after.model)?;
+    if extension.is_some() {
+        graphql::check(&after.layout)?;
+    }
     state
         .store
         .write(ChangeExtension {

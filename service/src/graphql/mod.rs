@@ -9,6 +9,7 @@ mod explain;
 mod fetch;
 mod filter;
 mod mutation;
+mod names;
 mod plan;
 mod resolve;
 mod schema;
@@ -17,7 +18,6 @@ mod statement;
 mod totals;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::ServerError;
 use async_graphql::dynamic::Schema;
@@ -31,9 +31,6 @@ use crate::state::AppState;
 use crate::store::Layout;
 use catalog::Catalog;
 use resolve::{Session, SharedSession};
-
-/// How long a query may take.
-const LONGEST: Duration = Duration::from_secs(30);
 
 /// The schema of a model, made when the first query asks for it.
 #[derive(Default)]
@@ -61,6 +58,23 @@ impl Engine {
         made.as_ref()
             .map_err(|error| Error::internal("make the query schema", error.clone()))
     }
+}
+
+/// Refuses a model that no query schema can be made of.
+///
+/// # Errors
+///
+/// When a collection has the name of something that the schema makes up.
+pub(crate) fn check(layout: &Layout) -> Result<()> {
+    let catalog = Arc::new(Catalog::new(layout));
+    names::check(&catalog)?;
+    schema::build(&catalog).map_err(|error| {
+        Error::bad_request(
+            "invalid_extension",
+            format!("no query schema can be made of the model with it: {error}"),
+        )
+    })?;
+    Ok(())
 }
 
 /// The answer to a query: `data`, `errors` or both, with the fields in the order of the query.
@@ -140,18 +154,20 @@ pub(crate) async fn execute(
 ) -> Result<Answer> {
     let snapshot = state.ready().await?;
     let made = snapshot.engine.made(&snapshot.layout)?;
-    let conn = state.store.read().await?;
+    let limit = state.limits.query;
+    let conn = state.store.read_within(limit).await?;
     let session: SharedSession = Arc::new(Mutex::new(Session::new(conn, at)));
     let request = with_defaults(request).data(session).data(Arc::clone(state));
-    let response = tokio::time::timeout(LONGEST, made.schema.execute(request))
+    // What is dropped here stops its statement.
+    let response = tokio::time::timeout(limit, made.schema.execute(request))
         .await
         .map_err(|_| {
             Error::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "query_too_slow",
                 format!(
-                    "the query took longer than {} seconds; narrow it with `where` or `limit`",
-                    LONGEST.as_secs()
+                    "the query took longer than {} seconds and was stopped; narrow it with `where` or `limit`, or start the service with a longer --query-timeout",
+                    limit.as_secs_f64()
                 ),
             )
         })?;

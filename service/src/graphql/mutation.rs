@@ -13,6 +13,11 @@ use crate::auth::Role;
 use crate::state::AppState;
 use crate::store::ops::tags::ChangeTags;
 
+/// Names of the types.
+pub(crate) const TYPES: [&str; 2] = [INPUT, RESPONSE];
+const INPUT: &str = "vertex_tag_input";
+const RESPONSE: &str = "tag_mutation_response";
+
 /// The input types.
 pub(crate) fn types() -> Vec<InputObject> {
     let input = |name: &str| {
@@ -25,12 +30,12 @@ pub(crate) fn types() -> Vec<InputObject> {
                 InputValue::new("tag", TypeRef::named_nn(TypeRef::STRING)).description("The tag."),
             )
     };
-    vec![input("vertex_tag_input")]
+    vec![input(INPUT)]
 }
 
 /// The answer of both.
 pub(crate) fn response() -> Object {
-    Object::new("tag_mutation_response").field(Field::new(
+    Object::new(RESPONSE).field(Field::new(
         "affected_rows",
         TypeRef::named_nn(TypeRef::INT),
         |ctx| {
@@ -48,7 +53,7 @@ pub(crate) fn fields(vertex: &str) -> (Field, Field) {
         let collection = vertex.to_owned();
         Field::new(
             format!("{verb}_tag_{vertex}"),
-            TypeRef::named("tag_mutation_response"),
+            TypeRef::named(RESPONSE),
             move |ctx| {
                 let collection = collection.clone();
                 FieldFuture::new(async move {
@@ -59,7 +64,7 @@ pub(crate) fn fields(vertex: &str) -> (Field, Field) {
         )
         .argument(InputValue::new(
             "objects",
-            TypeRef::named_nn_list_nn("vertex_tag_input"),
+            TypeRef::named_nn_list_nn(INPUT),
         ))
     };
     (make("insert", true), make("delete", false))

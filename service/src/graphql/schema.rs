@@ -25,11 +25,15 @@ pub(crate) const COMPLEXITY: usize = 2_000;
 /// Most directives of a field.
 const DIRECTIVES: usize = 10;
 
+/// Names of the roots.
+pub(crate) const QUERY: &str = "query_root";
+pub(crate) const MUTATION: &str = "mutation_root";
+
 /// Builds the schema.
 pub(crate) fn build(catalog: &Arc<Catalog>) -> Result<Schema, SchemaError> {
-    let mut query = Object::new("query_root");
-    let mut mutation = Object::new("mutation_root");
-    let mut builder = Schema::build("query_root", Some("mutation_root"), None)
+    let mut query = Object::new(QUERY);
+    let mut mutation = Object::new(MUTATION);
+    let mut builder = Schema::build(QUERY, Some(MUTATION), None)
         .limit_depth(DEPTH)
         .limit_recursive_depth(64)
         .limit_complexity(COMPLEXITY)
@@ -68,7 +72,7 @@ fn common_types(mut builder: SchemaBuilder, catalog: &Catalog) -> SchemaBuilder 
         )
         .register(InputObject::new("tag_bool_exp").field(InputValue::new(
             "name",
-            TypeRef::named("String_comparison_exp"),
+            TypeRef::named(comparison_name(Ty::String)),
         )));
     let types: BTreeSet<Ty> = catalog
         .0
@@ -109,8 +113,13 @@ pub(crate) fn comparisons(ty: Ty) -> impl Iterator<Item = &'static str> {
         .chain([IS_NULL])
 }
 
+/// Returns the name of the type of a type's comparisons.
+pub(crate) fn comparison_name(ty: Ty) -> String {
+    format!("{}_comparison_exp", ty.name())
+}
+
 fn comparison(ty: Ty) -> InputObject {
-    let mut input = InputObject::new(format!("{}_comparison_exp", ty.name()));
+    let mut input = InputObject::new(comparison_name(ty));
     for name in comparisons(ty) {
         let of = match name {
             IS_NULL => TypeRef::named(TypeRef::BOOLEAN),
@@ -160,7 +169,7 @@ fn collection_types(builder: SchemaBuilder, entry: &Entry) -> SchemaBuilder {
         }
         object = object.field(field);
         if attribute.ty.comparable() {
-            let ty = format!("{}_comparison_exp", attribute.ty.name());
+            let ty = comparison_name(attribute.ty);
             filter = filter.field(InputValue::new(&attribute.name, TypeRef::named(ty)));
             order = order.field(InputValue::new(&attribute.name, TypeRef::named("order_by")));
             columns = columns.item(attribute.name.as_str());

@@ -15,6 +15,7 @@ mod sqlite;
 mod value;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use conn::Conn;
 
@@ -61,9 +62,20 @@ impl Store {
 
     /// Opens a view of the data as of now.
     pub(crate) async fn read(&self) -> Result<Box<dyn Conn>> {
+        self.view(None).await
+    }
+
+    /// Opens a view of the data as of now for a caller that drops it after a time: then its
+    /// statement ends too, whatever it was at.
+    pub(crate) async fn read_within(&self, limit: Duration) -> Result<Box<dyn Conn>> {
+        self.view(Some(limit)).await
+    }
+
+    async fn view(&self, limit: Option<Duration>) -> Result<Box<dyn Conn>> {
         match self {
+            // A statement whose caller is gone ends by itself.
             Self::Sqlite(store) => Ok(Box::new(store.reader().await?)),
-            Self::Postgres(store) => Ok(Box::new(store.reader().await?)),
+            Self::Postgres(store) => Ok(Box::new(store.reader(limit).await?)),
         }
     }
 

@@ -33,6 +33,9 @@ const FEW: usize = 1_000;
 /// How long a call waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
 
+/// How much later than its caller the server gives a statement up.
+const LATER: Duration = Duration::from_millis(500);
+
 /// Connections of one service.
 const CONNECTIONS: u32 = 16;
 
@@ -151,11 +154,17 @@ impl PostgresStore {
         });
     }
 
-    /// Opens a reader with a fixed view of the data.
-    pub(crate) async fn reader(&self) -> Result<PostgresConn> {
+    /// Opens a reader with a fixed view of the data, whose statements may take so long each.
+    pub(crate) async fn reader(&self, limit: Option<Duration>) -> Result<PostgresConn> {
+        let mut begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
+        if let Some(limit) = limit {
+            // The caller's own clock comes first, and its error says more.
+            let limit = limit.saturating_add(LATER).as_millis();
+            begin.push_str(&format!("; SET LOCAL statement_timeout = {limit}"));
+        }
         let transaction = self
             .pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .begin_with(AssertSqlSafe(begin))
             .await
             .map_err(failed)?;
         Ok(PostgresConn::new(transaction))

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +34,10 @@ const CHUNKS: [usize; 4] = [128, 32, 8, 1];
 
 /// How long a statement waits for another process, such as a backup, to let go of the file.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// Steps of a statement, some hundred microseconds of them, after which it is asked whether anybody
+/// still wants its answer.
+const STEPS: i32 = 10_000;
 
 /// How long a reader waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
@@ -92,17 +98,29 @@ impl SqliteStore {
 
     /// Opens a reader with a fixed view of the data.
     pub(crate) async fn reader(&self) -> Result<SqliteReader> {
-        let transaction = self
-            .readers
-            .begin()
+        let failed = |error| Error::unavailable("read", error);
+        let mut transaction = self.readers.begin().await.map_err(failed)?;
+        let wanted = Arc::new(AtomicBool::new(true));
+        let seen = Arc::clone(&wanted);
+        transaction
+            .lock_handle()
             .await
-            .map_err(|error| Error::unavailable("read", error))?;
-        Ok(SqliteReader(transaction))
+            .map_err(failed)?
+            .set_progress_handler(STEPS, move || seen.load(Ordering::Relaxed));
+        Ok(SqliteReader {
+            transaction,
+            wanted,
+        })
     }
 
     /// Copies the data to a new file.
     pub(crate) async fn backup(&self, to: &str) -> Result<()> {
         let mut conn = self.readers.acquire().await.map_err(failed)?;
+        // That of the last reader, who is gone.
+        conn.lock_handle()
+            .await
+            .map_err(failed)?
+            .remove_progress_handler();
         // The file is made first, so that nobody else can read it meanwhile.
         std::fs::OpenOptions::new()
             .write(true)
@@ -223,8 +241,18 @@ impl SqliteConn {
     }
 }
 
-/// A connection with a fixed view of the data.
-pub(crate) struct SqliteReader(sqlx::Transaction<'static, Sqlite>);
+/// A connection with a fixed view of the data. A statement that runs when this is dropped ends
+/// soon, so that its connection is free for others.
+pub(crate) struct SqliteReader {
+    transaction: sqlx::Transaction<'static, Sqlite>,
+    wanted: Arc<AtomicBool>,
+}
+
+impl Drop for SqliteReader {
+    fn drop(&mut self) {
+        self.wanted.store(false, Ordering::Relaxed);
+    }
+}
 
 #[async_trait]
 impl Conn for SqliteConn {
@@ -280,7 +308,7 @@ impl Conn for SqliteReader {
     }
 
     async fn fetch(&mut self, sql: String, args: Vec<Value>) -> Result<Vec<Row>> {
-        fetch(&mut self.0, sql, args).await
+        fetch(&mut self.transaction, sql, args).await
     }
 
     async fn insert_many(&mut self, _: &str, _: &[BulkColumn], _: Vec<Vec<Value>>) -> Result<()> {

@@ -11,6 +11,7 @@ mod database_url;
 mod graph;
 mod kills;
 mod known;
+mod limits;
 mod migrate;
 mod openapi;
 mod oracle;

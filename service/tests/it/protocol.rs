@@ -482,6 +482,14 @@ async fn an_extension_cannot_break_the_model(kind: Kind) {
         vertex("source", json!({})),
         vertex("Robert'); DROP TABLE cur_asset;--", json!({})),
         vertex("x\" (", json!({})),
+        vertex("query_root", json!({})),
+        vertex("asset_aggregate", json!({})),
+        vertex("asset_bool_exp", json!({})),
+        vertex("asset_by_pk", json!({})),
+        extension(json!({
+            "vertices": [{ "name": "aggregate" }],
+            "edges": [{ "end1": "asset", "end2": "aggregate" }],
+        })),
         vertex("x", json!({ "p\"": { "type": "text" } })),
         vertex("x", json!({ "p": { "type": "nonsense" } })),
         vertex(

@@ -218,6 +218,21 @@ impl Harness {
         }
     }
 
+    /// Keeps everybody from a table on the server until what is returned goes.
+    pub(crate) async fn lock(&self, table: &str) -> sqlx::PgPool {
+        let pool = sqlx::PgPool::connect(self.database.as_ref().unwrap())
+            .await
+            .unwrap();
+        // The pool ends the transaction only when it closes.
+        let mut conn = pool.acquire().await.unwrap().leak();
+        let sql = format!("BEGIN; LOCK TABLE {table}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        pool
+    }
+
     /// Makes a key for a running service and returns a caller that uses it.
     pub(crate) async fn key(&self, role: &str, sources: &[&str]) -> Caller {
         let admin = car_service::Admin::open(&self.place()).await.unwrap();
