@@ -147,7 +147,9 @@ impl Admin {
     ///
     /// When the role is unknown, a connector names no source or another role names one.
     pub async fn create_key(&self, role: &str, sources: Vec<String>) -> Result<Credentials> {
-        create_key(&self.store, role, sources).await
+        let credentials = create_key(&self.store, role, sources).await?;
+        tracing::info!(target: "audit", key = credentials.key, role, "a key was made");
+        Ok(credentials)
     }
 
     /// Lists all keys.
@@ -178,6 +180,7 @@ impl Admin {
     /// When there is no such key.
     pub async fn revoke_key(&self, key: &str) -> Result<()> {
         if self.store.write(keys::RevokeKey(key.to_owned())).await? {
+            tracing::info!(target: "audit", key, "a key was taken away");
             return Ok(());
         }
         Err(Error::not_found(

@@ -159,12 +159,17 @@ impl StoredKey {
     }
 }
 
+/// Returns what may be kept of a token.
+pub(crate) fn token_hash(token: &str) -> String {
+    STANDARD.encode(Sha256::digest(token))
+}
+
 fn salted(salt: &str, password: &str) -> String {
     STANDARD.encode(Sha256::digest(format!("{salt}:{password}")))
 }
 
 /// Compares without telling by time where the texts differ.
-fn equal(a: &str, b: &str) -> bool {
+pub(crate) fn equal(a: &str, b: &str) -> bool {
     Sha256::digest(a)
         .as_slice()
         .ct_eq(Sha256::digest(b).as_slice())
@@ -355,6 +360,29 @@ impl Access {
             None => Ok(None),
         }
     }
+}
+
+/// Returns the name of the key that a call which was let through came with, for the log.
+pub(crate) fn caller(headers: &HeaderMap) -> String {
+    let value = headers
+        .get(header::AUTHORIZATION)
+        .map(|value| value.as_bytes());
+    let text = value.and_then(|value| std::str::from_utf8(value).ok());
+    let (scheme, rest) = text
+        .and_then(|text| text.split_once(' '))
+        .unwrap_or_default();
+    let key = if scheme.eq_ignore_ascii_case("basic") {
+        let text = STANDARD.decode(rest.trim()).unwrap_or_default();
+        let key = text.split(|byte| *byte == b':').next().unwrap_or_default();
+        String::from_utf8_lossy(key).into_owned()
+    } else {
+        // A token that is no key with its password is a secret as a whole.
+        rest.trim()
+            .split_once('.')
+            .map_or("token", |(key, _)| key)
+            .to_owned()
+    };
+    key.chars().take(100).collect()
 }
 
 fn refused(reason: &str) -> Error {

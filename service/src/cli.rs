@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -120,6 +121,17 @@ struct Serve {
     )]
     query_timeout: u64,
 
+    /// Origin whose pages may call from a browser, such as https://portal.example.com; may be
+    /// given several times
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        env = "CAR_SERVICE_CORS_ORIGIN",
+        value_delimiter = ',',
+        value_parser = origin
+    )]
+    cors_origin: Vec<HeaderValue>,
+
     /// Certificate in PEM, with those that lead to its root; the service then speaks HTTPS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -156,6 +168,19 @@ struct Serve {
         hide_env_values = true
     )]
     api_token: Option<String>,
+}
+
+/// Reads an origin as browsers send it.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let host = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ']) => {
+            HeaderValue::from_str(text).map_err(|error| error.to_string())
+        }
+        _ => Err("an origin is scheme and host, with a port where it is unusual, and no path: https://portal.example.com".to_owned()),
+    }
 }
 
 /// Runs the program and returns its exit code: 0 after a stop that was asked for, 2 when the
@@ -315,6 +340,9 @@ async fn serve(options: Serve) -> Result<(), Failure> {
     }
     if let (Some(cert), Some(key)) = (options.tls_cert, options.tls_key) {
         server = server.tls(TlsFiles { cert, key });
+    }
+    for origin in options.cors_origin {
+        server = server.origin(origin);
     }
     if let Some(token) = options.api_token {
         server = server.token(token);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -53,6 +53,8 @@ pub struct Options {
     pub body_limit: Option<usize>,
     /// Longest time of a query; 30 seconds unless set.
     pub query_timeout: Option<Duration>,
+    /// Origins whose pages may call from a browser; none unless set.
+    pub origins: Vec<HeaderValue>,
     /// Certificate and key; with them the server speaks HTTPS only.
     pub tls: Option<TlsFiles>,
     /// Address of a PostgreSQL server to keep the graph on, instead of the data folder.
@@ -80,6 +82,7 @@ impl Options {
             token: None,
             body_limit: None,
             query_timeout: None,
+            origins: Vec::new(),
             database_url: None,
             tls: None,
         }
@@ -127,6 +130,13 @@ impl Options {
     #[must_use]
     pub fn query_timeout(mut self, limit: Duration) -> Self {
         self.query_timeout = Some(limit);
+        self
+    }
+
+    /// Lets pages of another origin call from a browser.
+    #[must_use]
+    pub fn origin(mut self, origin: HeaderValue) -> Self {
+        self.origins.push(origin);
         self
     }
 
@@ -184,7 +194,7 @@ impl Server {
         if let Some(url) = options.database_url {
             builder = builder.database_url(url);
         }
-        let service = builder.build().await?;
+        let service = builder.origins(options.origins).build().await?;
         let generated = service.generated().cloned();
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(serve(listener, tls, service, stopping));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
 use tokio::task::JoinHandle;
 
 use crate::api;
@@ -78,6 +79,13 @@ impl ServiceBuilder {
     #[must_use]
     pub fn query_timeout(mut self, limit: Duration) -> Self {
         self.limits.query = limit;
+        self
+    }
+
+    /// Lets pages of other origins, such as `https://portal.example.com`, call from a browser.
+    #[must_use]
+    pub fn origins(mut self, origins: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.limits.origins.extend(origins);
         self
     }
 

@@ -3,9 +3,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use car_schema::{Extension, Model};
 
-use crate::api::ClearToken;
 use crate::auth::Access;
 use crate::error::{Error, Result};
 use crate::graphql::Engine;
@@ -90,12 +90,14 @@ pub(crate) fn model(extensions: &[Extension]) -> Result<Model> {
 }
 
 /// What one call may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Limits {
     /// Largest body of an import, in bytes.
     pub(crate) body: usize,
     /// Longest time of a query.
     pub(crate) query: Duration,
+    /// Origins whose pages may call.
+    pub(crate) origins: Vec<HeaderValue>,
 }
 
 impl Default for Limits {
@@ -103,6 +105,7 @@ impl Default for Limits {
         Self {
             body: 64 << 20,
             query: Duration::from_secs(30),
+            origins: Vec::new(),
         }
     }
 }
@@ -116,8 +119,6 @@ pub(crate) struct AppState {
     pub(crate) access: Access,
     /// What one call may take.
     pub(crate) limits: Limits,
-    /// The token for wiping the tenant.
-    pub(crate) clear_token: ClearToken,
     /// Numbers of what happened.
     pub(crate) meter: Meter,
     /// The worker that trims history.
@@ -134,7 +135,6 @@ impl AppState {
             store,
             access,
             limits,
-            clear_token: ClearToken::default(),
             meter: Meter::default(),
             retention: Arc::default(),
             snapshot: RwLock::new(Arc::new(snapshot)),

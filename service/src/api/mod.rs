@@ -20,14 +20,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
+use tower_http::cors::CorsLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
+use tracing::Instrument as _;
 
 pub(crate) use schema::store_extension;
-pub(crate) use tenant::ClearToken;
 
 use crate::error::{Error, Result};
 use crate::state::AppState;
@@ -36,6 +37,9 @@ pub(crate) type App = State<Arc<AppState>>;
 
 /// How long a caller may pause while it sends a body.
 const BODY_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a browser may remember what it was allowed.
+const PREFLIGHT: Duration = Duration::from_secs(600);
 
 /// Returns all routes.
 pub(crate) fn router(state: Arc<AppState>) -> Router {
@@ -103,7 +107,24 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+        .layer(cors(&state.limits.origins))
         .with_state(state)
+}
+
+/// Lets pages of these origins call; without any, browsers keep all other pages from it.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static(query::TIMEPOINT),
+        ])
+        .max_age(PREFLIGHT)
 }
 
 async fn authorise(State(state): App, mut request: Request, next: Next) -> Result<Response> {
@@ -113,8 +134,10 @@ async fn authorise(State(state): App, mut request: Request, next: Next) -> Resul
         .check(&state.store, request.headers(), from)
         .await?;
     role.check_call(request.method(), request.uri().path())?;
+    // Every line that the call writes into the log tells who called.
+    let call = tracing::info_span!("call", by = crate::auth::caller(request.headers()));
     request.extensions_mut().insert(role);
-    Ok(next.run(request).await)
+    Ok(next.run(request).instrument(call).await)
 }
 
 async fn count(State(state): App, request: Request, next: Next) -> Response {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::graphql::{self, Answer};
 
 /// Header that asks for the graph as of an earlier time.
-const TIMEPOINT: &str = "x-hasura-car-timepoint";
+pub(super) const TIMEPOINT: &str = "x-hasura-car-timepoint";
 
 pub(crate) async fn post(
     State(state): App,

@@ -106,6 +106,7 @@ pub(crate) async fn store_extension(
         extensions,
     )
     .await?;
+    tracing::info!(target: "audit", extension = extension.key, owner = extension.owner, version, "an extension was stored");
     Ok((status, extension))
 }
 
@@ -121,6 +122,7 @@ pub(crate) async fn remove(
         return Err(unknown(&key));
     }
     change(&state, &snapshot, &key, None, extensions).await?;
+    tracing::info!(target: "audit", extension = key, "an extension was taken away");
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -83,7 +83,7 @@ impl<'a> Fetcher<'a> {
         let on = entry(self.catalog, &plan.collection)?;
         let from = self.whole(&mut sql, on, args)?;
         let text = statement::list(on, plan, args, Owner::Root, &from, *self.budget)?;
-        let rows = self.run(text, sql.args).await?;
+        let rows = self.run_list(on, plan, text, sql.args).await?;
         let mut lists = self.nodes(on, plan, rows, 1).await?;
         Ok(lists.pop().unwrap_or_default())
     }
@@ -124,11 +124,26 @@ impl<'a> Fetcher<'a> {
     }
 
     async fn run(&mut self, text: String, args: Vec<Value>) -> GqlResult<Vec<Row>> {
-        let rows = self
-            .conn
-            .fetch(text, args)
-            .await
-            .map_err(|error| failed(&error))?;
+        let rows = self.conn.fetch(text, args).await;
+        self.spend(rows)
+    }
+
+    /// Runs the statement of a list.
+    async fn run_list(
+        &mut self,
+        on: &Entry,
+        plan: &Plan,
+        text: String,
+        args: Vec<Value>,
+    ) -> GqlResult<Vec<Row>> {
+        let columns = statement::columns(on, plan);
+        let rows = self.conn.fetch_many(text, &columns, args).await;
+        self.spend(rows)
+    }
+
+    /// Takes rows off what the query may bring up.
+    fn spend(&mut self, rows: crate::Result<Vec<Row>>) -> GqlResult<Vec<Row>> {
+        let rows = rows.map_err(|error| failed(&error))?;
         *self.budget = self
             .budget
             .saturating_sub(i64::try_from(rows.len()).unwrap_or(i64::MAX));
@@ -210,8 +225,12 @@ impl<'a> Fetcher<'a> {
     ) -> GqlResult<Vec<Vec<Arc<Node>>>> {
         let mut sql = Sql::new(self.conn.dialect(), self.at);
         let (target, from) = self.joined(&mut sql, relation, args, keys)?;
-        let text = statement::list(target, plan, args, Owner::Parent, &from, *self.budget)?;
-        let rows = self.run(text, sql.args).await?;
+        let owner = match relation.link {
+            Link::End(_) => Owner::Single,
+            Link::Edges { .. } | Link::Instances | Link::Tags => Owner::Parent,
+        };
+        let text = statement::list(target, plan, args, owner, &from, *self.budget)?;
+        let rows = self.run_list(target, plan, text, sql.args).await?;
         self.nodes(target, plan, rows, keys.len()).await
     }
 
@@ -259,10 +278,9 @@ impl<'a> Fetcher<'a> {
         args: &ListArgs,
         keys: &[Keys],
     ) -> GqlResult<(&'a Entry, String)> {
-        let parents = sql.arg(parents(relation, keys));
-        let parents = sql.dialect.parents(&parents);
         let catalog = self.catalog;
         let target = entry(catalog, &relation.target)?;
+        let parents = parents(sql, target, relation, keys);
         let joint = match &relation.link {
             Link::Edges {
                 near,
@@ -304,8 +322,7 @@ impl<'a> Fetcher<'a> {
         keys: &[Keys],
     ) -> GqlResult<Vec<Vec<Arc<Node>>>> {
         let mut sql = Sql::new(self.conn.dialect(), self.at);
-        let parents = sql.arg(parents(&child.relation, keys));
-        let parents = sql.dialect.parents(&parents);
+        let parents = parents(&mut sql, on, &child.relation, keys);
         let collection = sql.arg(on.table.name.as_str());
         let text = format!(
             "SELECT p.ord, t.name FROM {parents} p CROSS JOIN {} t \
@@ -349,8 +366,29 @@ pub(crate) fn failed(error: &crate::Error) -> Error {
     Error::new(error.message())
 }
 
-/// Writes the parents of a list as JSON: number, source, identity, connecting id.
-fn parents(relation: &Relation, keys: &[Keys]) -> Value {
+/// Writes the parents of a list, `p`: number, source, identity, connecting id.
+fn parents(sql: &mut Sql, target: &Entry, relation: &Relation, keys: &[Keys]) -> String {
+    let source = keys.first().map(|keys| keys.source).unwrap_or_default();
+    if keys.iter().all(|keys| keys.source == source) {
+        let by_connecting =
+            relation.link == Link::Instances && target.table.connecting != Connecting::None;
+        let second = by_connecting || relation.link == Link::End("_to");
+        let list: Vec<Option<&str>> = keys
+            .iter()
+            .map(|keys| match second {
+                true => keys.second.as_deref(),
+                false => Some(keys.first.as_str()),
+            })
+            .collect();
+        let (source, list) = (
+            sql.arg(source),
+            sql.arg(serde_json::json!(list).to_string()),
+        );
+        if let Some(parents) = sql.dialect.parents_of(&source, &list) {
+            return parents;
+        }
+        sql.args.truncate(sql.args.len().saturating_sub(2));
+    }
     let list: Vec<serde_json::Value> = keys
         .iter()
         .enumerate()
@@ -366,7 +404,8 @@ fn parents(relation: &Relation, keys: &[Keys]) -> Value {
             serde_json::json!([ord, keys.source, id, connecting])
         })
         .collect();
-    Value::Text(serde_json::Value::from(list).to_string())
+    let list = sql.arg(serde_json::Value::from(list).to_string());
+    sql.dialect.parents(&list)
 }
 
 fn shape(plan: &Plan) -> Shape {

@@ -62,10 +62,7 @@ pub(crate) fn fields(vertex: &str) -> (Field, Field) {
                 })
             },
         )
-        .argument(InputValue::new(
-            "objects",
-            TypeRef::named_nn_list_nn(INPUT),
-        ))
+        .argument(InputValue::new("objects", TypeRef::named_nn_list_nn(INPUT)))
     };
     (make("insert", true), make("delete", false))
 }

@@ -2,10 +2,11 @@
 
 use async_graphql::Error;
 
-use super::catalog::{Attribute, Entry};
+use super::catalog::{Attribute, Entry, Ty};
 use super::plan::{ListArgs, Plan};
 use super::sql::{GqlResult, expression};
 use super::totals::Total;
+use crate::store::{BulkColumn, ColumnType};
 
 /// Columns that every row of a list begins with: parent, source, identity, other end or
 /// connecting id.
@@ -18,13 +19,15 @@ pub(crate) enum Owner {
     Root,
     /// One list per parent, whose number is `p.ord`.
     Parent,
+    /// The same, of one row at most.
+    Single,
 }
 
 impl Owner {
     const fn column(self) -> &'static str {
         match self {
             Self::Root => "0",
-            Self::Parent => "p.ord",
+            Self::Parent | Self::Single => "p.ord",
         }
     }
 }
@@ -38,16 +41,50 @@ pub(crate) fn list(
     from: &str,
     budget: i64,
 ) -> GqlResult<String> {
-    let keys = if on.table.is_edge() {
-        "e.\"_from\", e.\"_to\""
-    } else {
-        "e.\"_id\", e.\"_cid\""
-    };
-    let mut columns = format!("e.\"_source\", {keys}");
+    let [first, second] = keys(on);
+    let mut columns = format!("e.\"_source\", e.\"{first}\", e.\"{second}\"");
     for (index, attribute) in plan.attributes.iter().enumerate() {
         columns.push_str(&format!(", {} AS c{index}", expression("e", attribute)));
     }
     rows(on, args, owner, &columns, from, budget.saturating_add(1))
+}
+
+/// Returns the columns of the statement of a list.
+pub(crate) fn columns(on: &Entry, plan: &Plan) -> Vec<BulkColumn> {
+    let column = |name: &str, ty| BulkColumn {
+        name: name.to_owned(),
+        ty,
+    };
+    let [first, second] = keys(on);
+    let mut columns = vec![
+        column("_ord", ColumnType::Int),
+        column("_source", ColumnType::Int),
+        column(first, ColumnType::Text),
+        column(second, ColumnType::Text),
+    ];
+    columns.extend(
+        plan.attributes
+            .iter()
+            .enumerate()
+            .map(|(index, attribute)| {
+                let ty = match attribute.ty {
+                    Ty::String | Ty::Json => ColumnType::Text,
+                    Ty::Float => ColumnType::Float,
+                    Ty::Int | Ty::BigInt => ColumnType::Int,
+                    Ty::Boolean => ColumnType::Bool,
+                };
+                column(&format!("c{index}"), ty)
+            }),
+    );
+    columns
+}
+
+const fn keys(on: &Entry) -> [&'static str; 2] {
+    if on.table.is_edge() {
+        ["_from", "_to"]
+    } else {
+        ["_id", "_cid"]
+    }
 }
 
 /// Writes the statement of an aggregate: the number of the parent, then one column per total.
@@ -72,13 +109,13 @@ pub(crate) fn aggregate(
         let rows = rows(on, args, owner, "e.*", from, i64::MAX)?;
         let number = match owner {
             Owner::Root => "0",
-            Owner::Parent => "e.\"_ord\"",
+            Owner::Parent | Owner::Single => "e.\"_ord\"",
         };
         (format!("({rows}) e"), number)
     };
     let grouped = match owner {
         Owner::Root => String::new(),
-        Owner::Parent => format!(" GROUP BY {number}"),
+        Owner::Parent | Owner::Single => format!(" GROUP BY {number}"),
     };
     Ok(format!("SELECT {number}{columns} FROM {from}{grouped}"))
 }
@@ -97,12 +134,17 @@ fn rows(
     let order = order(on, args)?;
     let columns = format!("{} AS \"_ord\", {columns}", owner.column());
     let paged = args.limit.is_some() || args.offset > 0;
-    let nested = owner == Owner::Parent;
+    let nested = owner != Owner::Root;
     if args.distinct_on.is_empty() && !(nested && paged) {
         let limit = args.limit.unwrap_or(most).min(most);
-        let prefix = if nested { "p.ord, " } else { "" };
+        let order = match owner {
+            Owner::Root => format!("ORDER BY {order}"),
+            Owner::Parent => format!("ORDER BY p.ord, {order}"),
+            // There is nothing to sort in a list of one.
+            Owner::Single => String::new(),
+        };
         return Ok(format!(
-            "SELECT {columns} FROM {from} ORDER BY {prefix}{order} LIMIT {limit} OFFSET {}",
+            "SELECT {columns} FROM {from} {order} LIMIT {limit} OFFSET {}",
             args.offset
         ));
     }

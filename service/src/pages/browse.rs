@@ -219,13 +219,15 @@ async fn read(
         condition.push_str("true");
     }
     let by_key = order.columns.len() == 1;
-    let direct = filter.conditions.is_empty() || (filter.indexed && by_key);
+    let source = filter.source.as_deref().filter(|_| by_key);
+    let only_source = source.is_some() && filter.conditions.len() == 1;
+    let direct = filter.conditions.is_empty() || (by_key && (filter.indexed || only_source));
+    // What is looked at, a part at a time, where no index leads to what is wanted.
+    let looked_at = format!("{current} e WHERE {after} AND {}", source.unwrap_or("true"));
     let from = if direct {
         format!("{current} e WHERE {after} AND {condition}")
     } else {
-        format!(
-            "(SELECT * FROM {current} e WHERE {after} ORDER BY {by} LIMIT {WINDOW}) e WHERE {condition}"
-        )
+        format!("(SELECT * FROM {looked_at} ORDER BY {by} LIMIT {WINDOW}) e WHERE {condition}")
     };
     let mut columns = vec![
         order.selection(),
@@ -243,7 +245,7 @@ async fn read(
         columns.join(", "),
         ROWS.saturating_add(1)
     );
-    let mut rows = conn.fetch(sql, args).await?;
+    let mut rows = conn.fetch(sql, args.clone()).await?;
     let width = order.columns.len();
     if rows.len() > ROWS {
         rows.truncate(ROWS);
@@ -256,10 +258,8 @@ async fn read(
     }
     let mut next = None;
     if !direct {
-        let mut args = Vec::new();
-        let after = order.after(place, &mut args);
         let sql = format!(
-            "SELECT {} FROM {current} e WHERE {after} ORDER BY {by} LIMIT 1 OFFSET {}",
+            "SELECT {} FROM {looked_at} ORDER BY {by} LIMIT 1 OFFSET {}",
             order.selection(),
             WINDOW.saturating_sub(1)
         );

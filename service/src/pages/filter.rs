@@ -4,6 +4,7 @@ use car_schema::FieldType;
 
 use super::form::Fields;
 use crate::error::{Error, Result};
+use crate::store::layout::by_source;
 use crate::store::ops::source;
 use crate::store::{Conn, Table, Value, quote};
 
@@ -24,6 +25,8 @@ pub(super) struct Filter {
     pub(super) args: Vec<Value>,
     /// Whether an index leads to the rows.
     pub(super) indexed: bool,
+    /// The condition on the source among them, where an index leads to the rows of a source.
+    pub(super) source: Option<String>,
 }
 
 impl Filter {
@@ -40,7 +43,12 @@ impl Filter {
                 .await?
                 .ok_or_else(|| source::unknown(key))?;
             let place = filter.arg(Value::Int(found.pk));
-            filter.conditions.push(format!("e.\"_source\" = {place}"));
+            let mut condition = format!("e.\"_source\" = {place}");
+            if !table.is_edge() {
+                condition = format!("{condition} AND {}", by_source("e."));
+                filter.source = Some(condition.clone());
+            }
+            filter.conditions.push(condition);
         }
         Ok(filter)
     }

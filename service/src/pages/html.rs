@@ -9,6 +9,18 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
+/// Columns of tables that hold numbers, which stand at their right.
+const NUMBERS: [&str; 8] = [
+    "Count",
+    "Rows",
+    "Sent",
+    "Withheld",
+    "Pages",
+    "Worst score",
+    "Own risk",
+    "Score",
+];
+
 /// Markup that is being written.
 #[derive(Debug, Default)]
 pub(super) struct Html(String);
@@ -79,7 +91,12 @@ impl Html {
             .text(caption)
             .raw("\"><table><thead><tr>");
         for column in columns {
-            self.raw("<th scope=\"col\">").text(column).raw("</th>");
+            self.raw(if NUMBERS.contains(column) {
+                "<th scope=\"col\" class=\"number\">"
+            } else {
+                "<th scope=\"col\">"
+            });
+            self.text(column).raw("</th>");
         }
         self.raw("</tr></thead><tbody>")
     }

@@ -218,7 +218,7 @@ fn draw(html: &mut Html, title: &str, groups: &[Group]) {
     }
     html.raw("<figure class=\"scroll\"><svg role=\"group\" aria-label=\"Neighbours of ")
         .text(title)
-        .raw(", as listed below\" viewBox=\"0 0 800 ");
+        .raw(", as listed below\" viewBox=\"56 0 688 ");
     number(html, height);
     html.raw("\">").add(&lines);
     number(

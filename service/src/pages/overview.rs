@@ -57,7 +57,14 @@ async fn sources(html: &mut Html, conn: &mut dyn Conn, after: &str) -> Result<()
     }
     html.table(
         "Sources",
-        &["Source", "Name", "Last report", "Save point", "Full import"],
+        &[
+            "Source",
+            "Name",
+            "Last report",
+            "Save point",
+            "Full import",
+            "Entities",
+        ],
     );
     for row in rows.iter().take(SOURCES) {
         source(html, row);
@@ -103,6 +110,13 @@ fn source(html: &mut Html, row: &Row) {
         Some(started) => html.raw("in progress, began ").text(&age(started)),
         None => html.raw("none in progress"),
     };
+    html.raw("</td><td>").link(
+        &address(
+            "/ui/browse",
+            &[("collection", "asset"), ("source", text(0))],
+        ),
+        "assets",
+    );
     html.raw("</td></tr>");
 }
 
@@ -136,9 +150,14 @@ async fn collections(html: &mut Html, conn: &mut dyn Conn, layout: &Layout) -> R
     html.raw("<div class=\"pair\">");
     for (title, edges) in [("Entities", false), ("Links", true)] {
         html.raw("<section><h2>").raw(title).raw("</h2>");
+        let (full, empty): (Vec<_>, Vec<_>) = layout
+            .tables()
+            .iter()
+            .zip(&counts)
+            .filter(|(table, _)| table.is_edge() == edges)
+            .partition(|(_, count)| **count > 0);
         html.table(title, &["Collection", "Count"]);
-        let tables = layout.tables().iter().zip(&counts);
-        for (table, count) in tables.filter(|(table, _)| table.is_edge() == edges) {
+        for (table, count) in full {
             html.raw("<tr><th scope=\"row\">")
                 .link(
                     &address("/ui/browse", &[("collection", &table.name)]),
@@ -152,7 +171,19 @@ async fn collections(html: &mut Html, conn: &mut dyn Conn, layout: &Layout) -> R
             }
             html.raw("</td></tr>");
         }
-        html.end_table().raw("</section>");
+        html.end_table();
+        if !empty.is_empty() {
+            html.raw("<p class=\"note empty\">Without any: ");
+            for (index, (table, _)) in empty.into_iter().enumerate() {
+                html.raw(if index == 0 { "" } else { ", " });
+                html.link(
+                    &address("/ui/browse", &[("collection", &table.name)]),
+                    &table.name,
+                );
+            }
+            html.raw("</p>");
+        }
+        html.raw("</section>");
     }
     html.raw("</div>");
     Ok(())

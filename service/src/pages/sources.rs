@@ -14,8 +14,12 @@ use super::html::{Html, address, shorten};
 use super::layout::{Page, show};
 use super::session::Viewer;
 use crate::error::{Error, Result};
-use crate::store::Conn;
+use crate::store::layout::by_source;
 use crate::store::ops::run::{self, Run};
+use crate::store::{Conn, Layout, Table, quote};
+
+/// Where counting stops, so that the page is quick at any size.
+const COUNT: i64 = 10_000;
 
 /// Runs that the page of a source shows.
 const RUNS: usize = 50;
@@ -48,7 +52,8 @@ async fn build(pages: &Pages, query: &Fields) -> Result<Page> {
     let key = query.get("key");
     let wanted = query.get("run");
     if wanted.is_empty() {
-        return source(conn.as_mut(), key).await;
+        let snapshot = pages.app.snapshot();
+        return source(conn.as_mut(), &snapshot.layout, key).await;
     }
     let run = run::one(conn.as_mut(), key, wanted).await?.ok_or_else(|| {
         Error::not_found(
@@ -59,11 +64,11 @@ async fn build(pages: &Pages, query: &Fields) -> Result<Page> {
     Ok(report(key, &run))
 }
 
-async fn source(conn: &mut dyn Conn, key: &str) -> Result<Page> {
+async fn source(conn: &mut dyn Conn, layout: &Layout, key: &str) -> Result<Page> {
     let rows = conn
         .fetch(
             "SELECT name, description, product_link, last_seen, last_report, model_state_id, \
-             session_started FROM sources WHERE key = $1"
+             session_started, pk FROM sources WHERE key = $1"
                 .into(),
             vec![key.into()],
         )
@@ -94,7 +99,10 @@ async fn source(conn: &mut dyn Conn, key: &str) -> Result<Page> {
         |started| format!("in progress, began {}", age(started)),
     );
     fact(html, "Full import", &session);
-    html.raw("</dl><h2>Last runs</h2>");
+    html.raw("</dl>");
+    let has = counts(conn, layout, row.int(7).unwrap_or_default()).await?;
+    entities(html, key, &has);
+    html.raw("<h2>Last runs</h2>");
     let runs = run::latest(conn, key, RUNS).await?;
     if runs.is_empty() {
         html.raw(
@@ -138,6 +146,64 @@ async fn source(conn: &mut dyn Conn, key: &str) -> Result<Page> {
     }
     html.end_table();
     Ok(page)
+}
+
+/// Counts what a source has of each vertex collection, up to a limit.
+async fn counts<'l>(
+    conn: &mut dyn Conn,
+    layout: &'l Layout,
+    source: i64,
+) -> Result<Vec<(&'l str, i64)>> {
+    let tables: Vec<&Table> = layout.vertices().collect();
+    let parts: Vec<String> = tables
+        .iter()
+        .enumerate()
+        .map(|(index, table)| {
+            format!(
+                "SELECT {index} AS nr, (SELECT count(*) FROM (SELECT 1 AS one FROM {} \
+                 WHERE \"_source\" = $1 AND {} LIMIT {}) c) AS many",
+                quote(&table.current()),
+                by_source(""),
+                COUNT.saturating_add(1)
+            )
+        })
+        .collect();
+    let mut counts = Vec::new();
+    // SQLite takes 500 parts to a statement.
+    for parts in parts.chunks(400) {
+        let rows = conn.fetch(parts.join(" UNION ALL "), vec![source.into()]);
+        counts.extend(rows.await?.iter().filter_map(|row| {
+            let index = usize::try_from(row.int(0)?).ok()?;
+            Some((tables.get(index)?.name.as_str(), row.int(1)?))
+        }));
+    }
+    counts.retain(|(_, count)| *count > 0);
+    Ok(counts)
+}
+
+/// Lists what a source has, with links to the lists of it.
+fn entities(html: &mut Html, key: &str, counts: &[(&str, i64)]) {
+    html.raw("<h2>Entities</h2>");
+    if counts.is_empty() {
+        html.raw("<p>It has none.</p>");
+        return;
+    }
+    html.table("Entities", &["Collection", "Count"]);
+    for (collection, count) in counts {
+        html.raw("<tr><th scope=\"row\">")
+            .link(
+                &address("/ui/browse", &[("collection", collection), ("source", key)]),
+                collection,
+            )
+            .raw("</th><td class=\"number\">");
+        if *count > COUNT {
+            html.raw("more than ").number(COUNT);
+        } else {
+            html.number(*count);
+        }
+        html.raw("</td></tr>");
+    }
+    html.end_table();
 }
 
 /// The report of one run. Its document is the connector's: nothing in it is taken for granted.

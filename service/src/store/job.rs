@@ -13,6 +13,11 @@ pub(crate) trait Operation: Send + 'static {
     /// What it answers.
     type Output: Send + 'static;
 
+    /// Tells whether it writes so much that a commit of its own costs little beside it.
+    fn is_large(&self) -> bool {
+        false
+    }
+
     /// Does the work inside a transaction. An error undoes everything.
     async fn apply(self, conn: &mut dyn Conn) -> Result<Self::Output>;
 }
@@ -30,6 +35,9 @@ pub(crate) enum Outcome {
 
 /// An [`Operation`] on its way, without its type.
 pub(crate) trait Job: Send {
+    /// Tells whether it shall have a commit of its own.
+    fn is_large(&self) -> bool;
+
     /// Applies the operation and remembers its result.
     fn apply<'a>(&'a mut self, conn: &'a mut dyn Conn) -> BoxFuture<'a, Outcome>;
 
@@ -58,6 +66,10 @@ impl<O: Operation> Ticket<O> {
 }
 
 impl<O: Operation> Job for Ticket<O> {
+    fn is_large(&self) -> bool {
+        self.operation.as_ref().is_some_and(O::is_large)
+    }
+
     fn apply<'a>(&'a mut self, conn: &'a mut dyn Conn) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let Some(operation) = self.operation.take() else {

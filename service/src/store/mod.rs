@@ -17,12 +17,12 @@ mod value;
 use std::path::Path;
 use std::time::Duration;
 
-pub(crate) use conn::Conn;
+pub(crate) use conn::{BulkColumn, Conn};
 
 pub(crate) use dialect::{Dialect, quote};
 pub(crate) use job::Operation;
 pub(crate) use layout::{Layout, Table};
-pub(crate) use value::{Row, Value};
+pub(crate) use value::{ColumnType, Row, Value};
 
 use crate::error::{Error, Result};
 

@@ -18,7 +18,7 @@ use sqlx::{
     Type, TypeInfo, ValueRef as _,
 };
 
-use super::conn::{BulkColumn, Conn};
+use super::conn::{BulkColumn, Conn, Rows};
 use super::dialect::{Dialect, quote};
 use super::job::Operation;
 use super::value::{Row, Value};
@@ -216,11 +216,24 @@ impl Conn for PostgresConn {
         rows.iter().map(decode).collect()
     }
 
+    async fn fetch_many(
+        &mut self,
+        sql: String,
+        columns: &[BulkColumn],
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        let mut rows = self.fetch(sql, args).await?;
+        for row in &mut rows {
+            row.0.truncate(columns.len());
+        }
+        Ok(rows)
+    }
+
     async fn insert_many(
         &mut self,
         table: &str,
         columns: &[BulkColumn],
-        rows: Vec<Vec<Value>>,
+        mut rows: Rows<'_>,
     ) -> Result<()> {
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
         let sql = format!(
@@ -233,8 +246,9 @@ impl Conn for PostgresConn {
         let conn: &mut PgConnection = &mut self.transaction;
         let mut stream = conn.copy_in_raw(&sql).await.map_err(failed)?;
         stream.send(copy::HEAD).await.map_err(failed)?;
-        for rows in rows.chunks(CHUNK) {
-            let piece = copy::encode(columns, rows)?;
+        while rows.len() > 0 {
+            let some: Vec<Vec<Value>> = rows.by_ref().take(CHUNK).collect();
+            let piece = copy::encode(columns, &some)?;
             stream.send(piece).await.map_err(failed)?;
         }
         stream.send(copy::END).await.map_err(failed)?;

@@ -1,5 +1,7 @@
 //! SQLite: one writer that gathers what waits into one durable commit, and many readers.
 
+mod packed;
+
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,15 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteRow, SqliteSynchronous, SqliteValueRef,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteRow, SqliteSynchronous, SqliteValueRef,
 };
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Decode, Row as _, Sqlite};
 use sqlx::{TypeInfo, ValueRef as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::conn::{BulkColumn, Conn};
+use super::conn::{BulkColumn, Conn, Rows};
 use super::dialect::{Dialect, quote};
 use super::job::{Job, Outcome};
 use super::value::{Row, Value};
@@ -155,6 +157,10 @@ impl SqliteStore {
 struct Stop(Option<tokio::sync::oneshot::Sender<()>>);
 
 impl Job for Stop {
+    fn is_large(&self) -> bool {
+        false
+    }
+
     fn apply<'a>(&'a mut self, _: &'a mut dyn Conn) -> BoxFuture<'a, Outcome> {
         Box::pin(async { Outcome::Stop })
     }
@@ -175,6 +181,7 @@ async fn write_loop(mut conn: SqliteConn, mut queue: mpsc::Receiver<Box<dyn Job>
     while !stop && let Some(first) = queue.recv().await {
         let mut jobs = vec![first];
         while jobs.len() < GROUP
+            && !jobs.iter().any(|job| job.is_large())
             && let Ok(job) = queue.try_recv()
         {
             jobs.push(job);
@@ -202,6 +209,21 @@ async fn write_group(conn: &mut SqliteConn, jobs: Vec<Box<dyn Job>>) -> (Done, b
         return (jobs.into_iter().map(failed).collect(), false);
     }
     let mut done: Done = Vec::with_capacity(jobs.len());
+    if jobs.len() == 1 {
+        // What is undone is the transaction: no savepoint is needed, and large writes are
+        // quicker without one.
+        for mut job in jobs {
+            let outcome = job.apply(conn).await;
+            stop = outcome == Outcome::Stop;
+            done.push((job, Ok(())));
+            if outcome == Outcome::Undo {
+                undo(conn).await;
+                return (done, stop);
+            }
+        }
+        commit(conn, &mut done).await;
+        return (done, stop);
+    }
     for mut job in jobs {
         let result = match conn.run("SAVEPOINT job").await {
             Err(error) => Err(error),
@@ -219,16 +241,24 @@ async fn write_group(conn: &mut SqliteConn, jobs: Vec<Box<dyn Job>>) -> (Done, b
         };
         done.push((job, result));
     }
+    commit(conn, &mut done).await;
+    (done, stop)
+}
+
+async fn commit(conn: &mut SqliteConn, done: &mut Done) {
     if let Err(error) = conn.run("COMMIT").await {
         tracing::error!(error = %crate::error::chain(&error), "cannot commit");
-        if let Err(error) = conn.run("ROLLBACK").await {
-            tracing::debug!(%error, "nothing was left to roll back");
-        }
-        for (_, result) in &mut done {
+        undo(conn).await;
+        for (_, result) in done {
             *result = Err(Error::unavailable("commit", "the commit failed"));
         }
     }
-    (done, stop)
+}
+
+async fn undo(conn: &mut SqliteConn) {
+    if let Err(error) = conn.run("ROLLBACK").await {
+        tracing::debug!(%error, "nothing was left to roll back");
+    }
 }
 
 /// The writer's connection.
@@ -268,33 +298,56 @@ impl Conn for SqliteConn {
         fetch(&mut self.0, sql, args).await
     }
 
+    async fn fetch_many(
+        &mut self,
+        sql: String,
+        columns: &[BulkColumn],
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        packed::fetch(&mut self.0, sql, columns, args).await
+    }
+
     async fn insert_many(
         &mut self,
         table: &str,
         columns: &[BulkColumn],
-        rows: Vec<Vec<Value>>,
+        mut rows: Rows<'_>,
     ) -> Result<()> {
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
+        // A row that does not fit undoes the whole import, so SQLite need not be ready to undo
+        // the statement alone.
         let head = format!(
-            "INSERT INTO {} ({}) VALUES ",
+            "INSERT OR FAIL INTO {} ({}) VALUES ",
             quote(table),
             names.join(", ")
         );
         let one = format!("({})", vec!["?"; columns.len()].join(", "));
-        let mut rows = rows.into_iter();
         for chunk in CHUNKS {
             // SQLite takes 32766 arguments to a statement.
-            if chunk.saturating_mul(columns.len()) > 32_000 && chunk > 1 {
+            if rows.len() < chunk || (chunk.saturating_mul(columns.len()) > 32_000 && chunk > 1) {
                 continue;
             }
-            while rows.len() >= chunk {
-                let args: Vec<Value> = rows.by_ref().take(chunk).flatten().collect();
-                let sql = format!("{head}{}", vec![one.as_str(); chunk].join(", "));
-                execute(&mut self.0, sql, args).await?;
+            let sql = format!("{head}{}", vec![one.as_str(); chunk].join(", "));
+            let mut next = some_arguments(&mut rows, chunk)?;
+            while let Some(args) = next {
+                // The next rows are made while another thread writes these.
+                let write = execute_with(&mut self.0, sql.clone(), args);
+                let make = async { some_arguments(&mut rows, chunk) };
+                let (written, made) = futures_util::future::join(write, make).await;
+                written?;
+                next = made?;
             }
         }
         Ok(())
     }
+}
+
+/// Takes the arguments of a statement for so many rows, unless fewer are left.
+fn some_arguments(rows: &mut Rows<'_>, count: usize) -> Result<Option<SqliteArguments>> {
+    if rows.len() < count {
+        return Ok(None);
+    }
+    arguments(rows.by_ref().take(count).flatten()).map(Some)
 }
 
 #[async_trait]
@@ -311,13 +364,30 @@ impl Conn for SqliteReader {
         fetch(&mut self.transaction, sql, args).await
     }
 
-    async fn insert_many(&mut self, _: &str, _: &[BulkColumn], _: Vec<Vec<Value>>) -> Result<()> {
+    async fn fetch_many(
+        &mut self,
+        sql: String,
+        columns: &[BulkColumn],
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        packed::fetch(&mut self.transaction, sql, columns, args).await
+    }
+
+    async fn insert_many(&mut self, _: &str, _: &[BulkColumn], _: Rows<'_>) -> Result<()> {
         Err(Error::internal("write", "this connection only reads"))
     }
 }
 
 async fn execute(conn: &mut SqliteConnection, sql: String, args: Vec<Value>) -> Result<u64> {
-    let done = sqlx::query_with(AssertSqlSafe(sql), arguments(args)?)
+    execute_with(conn, sql, arguments(args)?).await
+}
+
+async fn execute_with(
+    conn: &mut SqliteConnection,
+    sql: String,
+    args: SqliteArguments,
+) -> Result<u64> {
+    let done = sqlx::query_with(AssertSqlSafe(sql), args)
         .execute(conn)
         .await
         .map_err(failed)?;
@@ -332,9 +402,10 @@ async fn fetch(conn: &mut SqliteConnection, sql: String, args: Vec<Value>) -> Re
     rows.iter().map(decode).collect()
 }
 
-fn arguments(values: Vec<Value>) -> Result<sqlx::sqlite::SqliteArguments> {
-    let mut arguments = sqlx::sqlite::SqliteArguments::default();
-    arguments.reserve(values.len(), 0);
+fn arguments(values: impl IntoIterator<Item = Value>) -> Result<SqliteArguments> {
+    let values = values.into_iter();
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(values.size_hint().0, 0);
     for value in values {
         match value {
             Value::Null => arguments.add(Option::<i64>::None),

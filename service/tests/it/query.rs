@@ -335,6 +335,15 @@ async fn wrong_queries_say_what_is_wrong(kind: Kind) {
     let client = &harness.client;
     let cases = [
         ("{ asset { nam } }", "Did you mean \"name\"?"),
+        ("{ asset { nmae } }", "Did you mean \"name\"?"),
+        (
+            "{ asset { vulnerabilites { active } } }",
+            "Did you mean \"vulnerabilities\"?",
+        ),
+        (
+            "{ vulnerabilty { name } }",
+            "Did you mean \"vulnerability\"?",
+        ),
         ("{ asse { name } }", "Did you mean \"asset\""),
         ("{ asset(where: {name: {_eq: 1}}) { name } }", "name"),
         ("{ asset(where: {name: {_eq: null}}) { name } }", "_is_null"),

@@ -219,18 +219,16 @@ impl Harness {
     }
 
     /// Keeps everybody from a table on the server until what is returned goes.
-    pub(crate) async fn lock(&self, table: &str) -> sqlx::PgPool {
-        let pool = sqlx::PgPool::connect(self.database.as_ref().unwrap())
-            .await
-            .unwrap();
-        // The pool ends the transaction only when it closes.
-        let mut conn = pool.acquire().await.unwrap().leak();
+    pub(crate) async fn lock(&self, table: &str) -> sqlx::PgConnection {
+        use sqlx::Connection as _;
+        let url = self.database.as_ref().unwrap();
+        let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
         let sql = format!("BEGIN; LOCK TABLE {table}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
             .execute(&mut conn)
             .await
             .unwrap();
-        pool
+        conn
     }
 
     /// Makes a key for a running service and returns a caller that uses it.

@@ -13,7 +13,7 @@ use super::super::job::Operation;
 use super::super::layout::{FieldColumn, Layout, Table};
 use super::super::value::Value;
 use super::natural::Keys;
-use super::retire::close_rows;
+use super::retire::close_numbers;
 use super::scope::{self, Scope};
 use super::source::{self, SourceRow};
 use super::tags::write_tags;
@@ -56,6 +56,9 @@ pub(crate) struct Batch {
     /// The rows.
     pub(crate) rows: Vec<ReadyRow>,
 }
+
+/// Rows from which on an import has a commit of its own.
+const LARGE: usize = 2_000;
 
 /// One import.
 pub(crate) struct Import {
@@ -123,6 +126,11 @@ impl Stamp {
 #[async_trait]
 impl Operation for Import {
     type Output = Applied;
+
+    fn is_large(&self) -> bool {
+        let rows = self.batches.iter().map(|batch| batch.rows.len());
+        rows.sum::<usize>() >= LARGE
+    }
 
     async fn apply(self, conn: &mut dyn Conn) -> Result<Applied> {
         prepare(conn, self.model).await?;
@@ -233,8 +241,7 @@ async fn apply_batch(
     };
     touch(conn, table, stamp, &same, &moved).await?;
     if !stale.is_empty() {
-        let condition = format!("\"_pk\" IN {}", conn.dialect().ints(2));
-        close_rows(conn, table, &condition, vec![json_ints(&stale)]).await?;
+        close_numbers(conn, table, &stale).await?;
     }
     if !write.is_empty() {
         let names = external_names(table, &write);
@@ -246,9 +253,8 @@ async fn apply_batch(
             .collect();
         let rows = write
             .into_iter()
-            .map(|(row, scopes)| to_values(table, stamp, row, scopes))
-            .collect();
-        conn.insert_many(&table.current(), &table.columns(), rows)
+            .map(|(row, scopes)| to_values(table, stamp, row, scopes));
+        conn.insert_many(&table.current(), &table.columns(), Box::new(rows))
             .await?;
         if unique {
             unique::check(conn, table, stamp.source, &keys).await?;

@@ -18,6 +18,7 @@ pub(crate) mod session;
 pub(crate) mod setup;
 pub(crate) mod source;
 pub(crate) mod tags;
+pub(crate) mod token;
 pub(crate) mod unchanged;
 pub(crate) mod unique;
 

@@ -4,13 +4,16 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::conn::Conn;
-use super::super::dialect::quote;
+use super::super::conn::{BulkColumn, Conn};
+use super::super::dialect::{Dialect, quote};
 use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
-use super::super::value::Value;
-use super::{check_state, json_texts, now, source};
+use super::super::value::{ColumnType, Value};
+use super::{check_state, json_ints, json_texts, now, source};
 use crate::error::{Error, Result};
+
+/// Rows that one statement moves to history at most.
+const CHUNK: usize = 10_000;
 
 /// Moves the rows that a condition chooses to history and returns how many they were.
 ///
@@ -21,28 +24,65 @@ pub(crate) async fn close_rows(
     condition: &str,
     args: Vec<Value>,
 ) -> Result<u64> {
-    let columns = table.column_list();
-    let (current, old) = (quote(&table.current()), quote(&table.old()));
     let mut full = vec![Value::Int(now())];
     full.extend(args);
+    if conn.dialect() == Dialect::Postgres {
+        return move_rows(conn, table, condition, full).await;
+    }
+    // The condition can cost more than what it leads to, so it is looked at once.
+    let sql = format!(
+        "SELECT \"_pk\" FROM {} WHERE {condition}",
+        quote(&table.current())
+    );
+    let rows = conn.fetch_many(sql, &[pk_column()], full).await?;
+    let rows: Vec<i64> = rows.iter().filter_map(|row| row.int(0)).collect();
+    close_numbers(conn, table, &rows).await
+}
+
+/// Names the column with the number of a row.
+pub(super) fn pk_column() -> BulkColumn {
+    BulkColumn {
+        name: "_pk".to_owned(),
+        ty: ColumnType::Int,
+    }
+}
+
+/// Moves rows to history by their numbers and returns how many they were.
+pub(super) async fn close_numbers(conn: &mut dyn Conn, table: &Table, rows: &[i64]) -> Result<u64> {
+    let condition = format!("\"_pk\" IN {}", conn.dialect().ints(2));
+    let mut moved = 0_u64;
+    for rows in rows.chunks(CHUNK) {
+        let args = vec![Value::Int(now()), json_ints(rows)];
+        moved = moved.saturating_add(move_rows(conn, table, &condition, args).await?);
+    }
+    Ok(moved)
+}
+
+/// Moves the rows that a condition chooses to history; `$1` is the time.
+async fn move_rows(
+    conn: &mut dyn Conn,
+    table: &Table,
+    condition: &str,
+    args: Vec<Value>,
+) -> Result<u64> {
+    let columns = table.column_list();
+    let (current, old) = (quote(&table.current()), quote(&table.old()));
     // The clock may have gone back since the row came: a window never ends before it begins.
-    let moved = conn
-        .execute(
-            format!(
-                "INSERT INTO {old} ({columns}, \"_t2\") \
-                 SELECT {columns}, CASE WHEN \"_t1\" > $1 THEN \"_t1\" ELSE $1 END \
-                 FROM {current} WHERE {condition}"
-            ),
-            full.clone(),
-        )
-        .await?;
+    let closed = format!("{columns}, CASE WHEN \"_t1\" > $1 THEN \"_t1\" ELSE $1 END");
+    if conn.dialect() == Dialect::Postgres {
+        let sql = format!(
+            "WITH gone AS (DELETE FROM {current} WHERE {condition} RETURNING {columns}) \
+             INSERT INTO {old} ({columns}, \"_t2\") SELECT {closed} FROM gone"
+        );
+        return conn.execute(sql, args).await;
+    }
+    let sql = format!(
+        "INSERT INTO {old} ({columns}, \"_t2\") SELECT {closed} FROM {current} WHERE {condition}"
+    );
+    let moved = conn.execute(sql, args.clone()).await?;
     if moved > 0 {
-        // `$1` is named so that both databases know its type.
-        conn.execute(
-            format!("DELETE FROM {current} WHERE $1 >= 0 AND {condition}"),
-            full,
-        )
-        .await?;
+        let sql = format!("DELETE FROM {current} WHERE {condition}");
+        conn.execute(sql, args).await?;
     }
     Ok(moved)
 }

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use car_schema::wire::SweepPreview;
 
-use super::super::conn::Conn;
+use super::super::conn::{BulkColumn, Conn};
 use super::super::dialect::quote;
 use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
-use super::super::value::Value;
-use super::retire::{close_rows, close_tags};
+use super::super::value::{ColumnType, Value};
+use super::retire::{close_numbers, close_rows, close_tags, pk_column};
 use super::source::SourceRow;
-use super::{check_state, finish_job, json_ints, now, scope, source};
+use super::{check_state, finish_job, json_ints, json_texts, now, scope, source};
 use crate::error::{Error, Result};
 
 /// Opens a session.
@@ -72,6 +72,21 @@ pub(crate) struct CloseSession {
 /// How many rows of each collection were, or would be, retired.
 pub(crate) type Retired = BTreeMap<String, u64>;
 
+/// Rows that are looked for, and closed, at a time.
+const PART: usize = 20_000;
+
+fn note(retired: &mut Retired, table: &Table, count: u64) {
+    if count > 0 {
+        let known = retired.entry(table.name.clone()).or_default();
+        *known = known.saturating_add(count);
+    }
+}
+
+async fn has_rows(conn: &mut dyn Conn, table: &Table) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM {} LIMIT 1", quote(&table.current()));
+    Ok(!conn.fetch(sql, Vec::new()).await?.is_empty())
+}
+
 #[async_trait]
 impl Operation for CloseSession {
     type Output = Retired;
@@ -84,24 +99,28 @@ impl Operation for CloseSession {
         let session = source.session.ok_or_else(|| no_session(&self.source))?;
         let mut retired = Retired::new();
         let sweep = Sweep::new(conn, &source, session).await?;
-        let mut shrunk = Vec::new();
-        for vertex in self.layout.vertices() {
-            let count = sweep.count(conn, vertex, &sweep.stale).await?;
-            if count > 0 {
-                shrunk.push(vertex);
-                retired.insert(vertex.name.clone(), count);
-            }
-        }
+        // Edges first: most of those at vertices that go were not reported either.
+        let mut linked = Vec::new();
         for edge in self.layout.edges() {
-            let condition = sweep.edge_condition(edge, &shrunk);
-            let count = close_rows(conn, edge, &condition, sweep.args.clone()).await?;
-            if count > 0 {
-                retired.insert(edge.name.clone(), count);
+            let count = sweep.close_stale(conn, edge, &[]).await?;
+            note(&mut retired, edge, count.values().sum());
+            if has_rows(conn, edge).await? {
+                linked.push(edge);
             }
         }
-        for vertex in shrunk {
-            close_rows(conn, vertex, &sweep.stale, sweep.args.clone()).await?;
-            close_tags(conn, vertex, source.pk).await?;
+        for vertex in self.layout.vertices() {
+            let mut counts = sweep.close_stale(conn, vertex, &linked).await?;
+            if let Some(count) = counts.remove(&vertex.name).filter(|&count| count > 0) {
+                note(&mut retired, vertex, count);
+                close_tags(conn, vertex, source.pk).await?;
+            }
+            for edge in &linked {
+                note(
+                    &mut retired,
+                    edge,
+                    counts.remove(&edge.name).unwrap_or_default(),
+                );
+            }
         }
         conn.execute(
             "UPDATE sources SET session_mark = NULL, session_started = NULL, \
@@ -137,6 +156,76 @@ impl Sweep {
             sweep.args.push(json_ints(&sets));
         }
         Ok(sweep)
+    }
+
+    /// Closes what was not reported in a table, and the rows of `linked` edge tables at it, and
+    /// returns how many each were. The table is read once, in parts, so that the memory that is
+    /// needed does not depend on how many rows go.
+    async fn close_stale(
+        &self,
+        conn: &mut dyn Conn,
+        table: &Table,
+        linked: &[&Table],
+    ) -> Result<Retired> {
+        let mut closed = Retired::new();
+        let next = self.args.len().saturating_add(2);
+        let first_key = table.keys().first().copied().unwrap_or("_id");
+        let sql = format!(
+            "SELECT \"_pk\", \"{first_key}\" FROM {} WHERE $1 >= 0 AND {} AND \"_pk\" > ${next} \
+             ORDER BY \"_pk\" LIMIT {PART}",
+            quote(&table.current()),
+            self.stale
+        );
+        let key = BulkColumn {
+            name: first_key.to_owned(),
+            ty: ColumnType::Text,
+        };
+        let columns = [pk_column(), key];
+        let mut last = i64::MIN;
+        loop {
+            let mut args = vec![Value::Int(0)];
+            args.extend(self.args.clone());
+            args.push(last.into());
+            let rows = conn.fetch_many(sql.clone(), &columns, args).await?;
+            let numbers: Vec<i64> = rows.iter().filter_map(|row| row.int(0)).collect();
+            let Some(&highest) = numbers.last() else {
+                return Ok(closed);
+            };
+            let ids = json_texts(rows.iter().filter_map(|row| row.str(1)));
+            for edge in linked {
+                let count = self.close_at(conn, edge, table, &ids).await?;
+                note(&mut closed, edge, count);
+            }
+            let count = close_numbers(conn, table, &numbers).await?;
+            note(&mut closed, table, count);
+            if numbers.len() < PART {
+                return Ok(closed);
+            }
+            last = highest;
+        }
+    }
+
+    /// Closes the edges at vertices.
+    async fn close_at(
+        &self,
+        conn: &mut dyn Conn,
+        edge: &Table,
+        vertex: &Table,
+        ids: &Value,
+    ) -> Result<u64> {
+        let mut count = 0_u64;
+        let (Some((from, to)), Some(source)) = (&edge.ends, self.args.first()) else {
+            return Ok(count);
+        };
+        for (end, column) in [(from, "_from"), (to, "_to")] {
+            if *end == vertex.name {
+                let texts = conn.dialect().texts(3);
+                let condition = format!("\"_source\" = $2 AND \"{column}\" IN {texts}");
+                let args = vec![source.clone(), ids.clone()];
+                count = count.saturating_add(close_rows(conn, edge, &condition, args).await?);
+            }
+        }
+        Ok(count)
     }
 
     /// Chooses edges that may go, and those at vertices that are about to.

@@ -27,6 +27,18 @@ async fn the_overview_tells_sources_and_counts(kind: Kind) {
         )
         .await
         .expect(200);
+    // What a source has is one step away from it, and from the list of sources.
+    let assets = "/ui/browse?collection=asset&source=s1";
+    assert!(links(&browser.see("/ui/").await).contains(&assets.to_owned()));
+    let html = browser.see("/ui/source?key=s1").await;
+    assert!(links(&html).contains(&assets.to_owned()), "{html}");
+    assert!(
+        html.contains(">asset</a></th><td class=\"number\">2</td>"),
+        "{html}"
+    );
+    assert_eq!(walk(&browser, assets).await, ["b", "a"]);
+    let html = browser.see("/ui/source?key=s2").await;
+    assert!(html.contains("It has none"), "{html}");
     let html = browser.see("/ui/").await;
     assert!(html.contains("&lt;script&gt;x&lt;/script&gt;"), "{html}");
     assert!(html.contains("<code>&lt;b&gt;state</code>"), "{html}");
@@ -123,6 +135,10 @@ async fn a_collection_is_paged_sorted_and_filtered(kind: Kind) {
         ("field=risk&op=least&value=8", 26),
         ("field=risk&op=most&value=0.5&source=s", 13),
         ("source=t", 1),
+        ("source=t&sort=oldest", 1),
+        ("source=t&sort=_key", 1),
+        ("source=s", 130),
+        ("source=s&field=name&op=contains&value=Name+1", 43),
         ("field=name&value=", 131),
         ("field=name&value=%27+OR+1%3D1+--", 0),
     ] {
