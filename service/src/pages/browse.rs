@@ -223,10 +223,14 @@ async fn read(
     let only_source = source.is_some() && filter.conditions.len() == 1;
     let direct = filter.conditions.is_empty() || (by_key && (filter.indexed || only_source));
     // What is looked at, a part at a time, where no index leads to what is wanted.
-    let looked_at = format!("{current} e WHERE {after} AND {}", source.unwrap_or("true"));
+    let looked_at = |after: &str| {
+        let source = source.unwrap_or("true");
+        format!("{current} e WHERE {after} AND {source}")
+    };
     let from = if direct {
         format!("{current} e WHERE {after} AND {condition}")
     } else {
+        let looked_at = looked_at(&after);
         format!("(SELECT * FROM {looked_at} ORDER BY {by} LIMIT {WINDOW}) e WHERE {condition}")
     };
     let mut columns = vec![
@@ -245,7 +249,7 @@ async fn read(
         columns.join(", "),
         ROWS.saturating_add(1)
     );
-    let mut rows = conn.fetch(sql, args.clone()).await?;
+    let mut rows = conn.fetch(sql, args).await?;
     let width = order.columns.len();
     if rows.len() > ROWS {
         rows.truncate(ROWS);
@@ -258,6 +262,9 @@ async fn read(
     }
     let mut next = None;
     if !direct {
+        let mut args = Vec::new();
+        let after = order.after(place, &mut args);
+        let looked_at = looked_at(&after);
         let sql = format!(
             "SELECT {} FROM {looked_at} ORDER BY {by} LIMIT 1 OFFSET {}",
             order.selection(),

@@ -25,7 +25,7 @@ pub(super) struct Filter {
     pub(super) args: Vec<Value>,
     /// Whether an index leads to the rows.
     pub(super) indexed: bool,
-    /// The condition on the source among them, where an index leads to the rows of a source.
+    /// The condition on the source, without arguments, where an index leads to its rows.
     pub(super) source: Option<String>,
 }
 
@@ -42,8 +42,8 @@ impl Filter {
             let found = source::find(conn, key)
                 .await?
                 .ok_or_else(|| source::unknown(key))?;
-            let place = filter.arg(Value::Int(found.pk));
-            let mut condition = format!("e.\"_source\" = {place}");
+            // A number of the database's own, so that no statement has to carry it along.
+            let mut condition = format!("e.\"_source\" = {}", found.pk);
             if !table.is_edge() {
                 condition = format!("{condition} AND {}", by_source("e."));
                 filter.source = Some(condition.clone());
