@@ -338,7 +338,7 @@ async fn wrong_queries_say_what_is_wrong(kind: Kind) {
         ("{ asset { nmae } }", "Did you mean \"name\"?"),
         (
             "{ asset { vulnerabilites { active } } }",
-            "Did you mean \"vulnerabilities\"?",
+            "Did you mean \"vulnerabilities\"",
         ),
         (
             "{ vulnerabilty { name } }",
