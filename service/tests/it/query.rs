@@ -342,7 +342,7 @@ async fn wrong_queries_say_what_is_wrong(kind: Kind) {
         ),
         (
             "{ vulnerabilty { name } }",
-            "Did you mean \"vulnerability\"?",
+            "Did you mean \"vulnerability\"",
         ),
         ("{ asse { name } }", "Did you mean \"asset\""),
         ("{ asset(where: {name: {_eq: 1}}) { name } }", "name"),
