@@ -34,6 +34,8 @@ pub struct Step {
     pub needs: &'static [&'static str],
     /// Tools without which a part of it skips itself; the summary says so, and CI fails.
     pub wants: &'static [&'static str],
+    /// Whether it runs only where `--only` names it.
+    pub on_request: bool,
     /// Runs it.
     pub run: fn(&Place) -> Result<Outcome>,
 }
@@ -52,7 +54,7 @@ pub enum Outcome {
 /// What to run.
 #[derive(Debug, Default)]
 pub struct Choice {
-    /// Names of the steps; empty for all.
+    /// Names of the steps; empty for all that are not run only on request.
     pub only: Vec<String>,
     /// Whether the first failure ends the run.
     pub fail_fast: bool,
@@ -98,14 +100,23 @@ pub fn test(place: &Place, steps: &[Step], choice: &Choice) -> Result<()> {
 /// Prints the names of the steps and what each checks.
 pub fn list() {
     for step in STEPS {
-        result(format!("{:<12} {}", step.name, step.about));
+        let request = if step.on_request { " (on request)" } else { "" };
+        result(format!("{:<12} {}{request}", step.name, step.about));
     }
 }
 
 impl Choice {
     fn includes(&self, step: &Step) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == step.name)
+        let named = self.only.iter().any(|name| name == step.name);
+        named || self.only.is_empty() && !step.on_request
     }
+}
+
+/// Tells whether only steps on request need a tool.
+pub fn only_on_request(tool: &str) -> bool {
+    let of = |step: &&Step| step.needs.contains(&tool) || step.wants.contains(&tool);
+    let mut users = STEPS.iter().filter(of).peekable();
+    users.peek().is_some() && users.all(|step| step.on_request)
 }
 
 fn run_step(place: &Place, step: &Step) -> (Row, Option<TestCount>) {

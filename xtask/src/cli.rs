@@ -39,6 +39,9 @@ enum Verb {
         /// Only tell what is there and what is missing
         #[arg(long)]
         check: bool,
+        /// Also what only the steps on request need: images
+        #[arg(long)]
+        all: bool,
     },
     /// Show the whole system on this machine, from source to graph
     Demo(demo::Options),
@@ -88,7 +91,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         } => {
             checks::test(&place, STEPS, &Choice { only, fail_fast })?;
         }
-        Verb::Setup { check } => setup::setup(&place, check)?,
+        Verb::Setup { check, all } => setup::setup(&place, check, all)?,
         Verb::Demo(options) => return Ok(demo::demo(&place, &options)),
         Verb::Bench { arguments } => bench::bench(&place, &arguments)?,
         Verb::NewConnector { name } => new_connector::new_connector(&place, &name)?,

@@ -2,18 +2,21 @@
 
 use anyhow::{Result, bail};
 
+use crate::checks::only_on_request;
 use crate::place::Place;
 use crate::say::{result, talk};
-use crate::tools::{TOOLS, install};
+use crate::tools::{TOOLS, Tool, install};
 
-/// Installs every tool of the table, or with `only_check` says what is there.
+/// Installs the tools of the table, or with `only_check` says what is there. Tools that only steps
+/// on request need are left out unless `all` asks for them.
 ///
 /// # Errors
 ///
 /// When a tool is missing at the end.
-pub fn setup(place: &Place, only_check: bool) -> Result<()> {
+pub fn setup(place: &Place, only_check: bool, all: bool) -> Result<()> {
     let mut missing = Vec::new();
-    for tool in TOOLS {
+    let usual = |tool: &&Tool| all || !only_on_request(tool.name);
+    for tool in TOOLS.iter().filter(usual) {
         if !only_check {
             talk(format!("setup: {}, for {}", tool.name, tool.purpose));
             if let Err(error) = install(tool, place) {

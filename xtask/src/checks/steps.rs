@@ -34,6 +34,7 @@ pub const STEPS: &[Step] = &[
         about: "formatting",
         needs: &["rustfmt"],
         wants: &[],
+        on_request: false,
         run: fmt,
     },
     Step {
@@ -41,6 +42,7 @@ pub const STEPS: &[Step] = &[
         about: "lints, all targets, warnings are errors",
         needs: &["clippy"],
         wants: &[],
+        on_request: false,
         run: clippy,
     },
     Step {
@@ -48,6 +50,7 @@ pub const STEPS: &[Step] = &[
         about: "API documentation, warnings are errors",
         needs: &[],
         wants: &[],
+        on_request: false,
         run: doc,
     },
     Step {
@@ -55,6 +58,7 @@ pub const STEPS: &[Step] = &[
         about: "dependencies: bans, licences, sources",
         needs: &["cargo-deny"],
         wants: &[],
+        on_request: false,
         run: deny,
     },
     Step {
@@ -62,6 +66,7 @@ pub const STEPS: &[Step] = &[
         about: "dependencies: known vulnerabilities",
         needs: &["cargo-deny"],
         wants: &[],
+        on_request: false,
         run: advisories,
     },
     Step {
@@ -69,6 +74,7 @@ pub const STEPS: &[Step] = &[
         about: "dependencies that nothing uses",
         needs: &["cargo-shear"],
         wants: &[],
+        on_request: false,
         run: unused,
     },
     Step {
@@ -84,6 +90,7 @@ pub const STEPS: &[Step] = &[
             "moto[server]",
             "postgresql",
         ],
+        on_request: false,
         run: tests,
     },
     Step {
@@ -91,6 +98,7 @@ pub const STEPS: &[Step] = &[
         about: "the service's answers to made calls, good and bad, against its OpenAPI document",
         needs: &["schemathesis"],
         wants: &[],
+        on_request: false,
         run: api,
     },
     Step {
@@ -98,6 +106,7 @@ pub const STEPS: &[Step] = &[
         about: "examples in the API documentation",
         needs: &[],
         wants: &[],
+        on_request: false,
         run: doctests,
     },
     Step {
@@ -105,6 +114,7 @@ pub const STEPS: &[Step] = &[
         about: "Helm charts: both majors, examples, bad values, schemas of Kubernetes, security",
         needs: &["helm-3", "helm-4", "kubernetes-validate", "checkov"],
         wants: &[],
+        on_request: false,
         run: charts_step,
     },
     Step {
@@ -120,6 +130,7 @@ pub const STEPS: &[Step] = &[
             "helm-4",
         ],
         wants: &[],
+        on_request: true,
         run: images_step,
     },
 ];
