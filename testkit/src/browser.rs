@@ -279,6 +279,26 @@ impl Chromium {
         self.loaded(before, "Enter").await;
     }
 
+    /// Moves to something, as [`tab_to`](Self::tab_to), and goes where it leads; returns the
+    /// heading there.
+    pub async fn follow(&mut self, is_it: &str) -> String {
+        self.tab_to(is_it).await;
+        self.enter().await;
+        self.heading().await
+    }
+
+    /// Returns the heading of the page.
+    pub async fn heading(&mut self) -> String {
+        let heading = self.compute("document.querySelector('h1').textContent");
+        heading.await.as_str().unwrap().to_owned()
+    }
+
+    /// Returns the text of the page's main part.
+    pub async fn text(&mut self) -> String {
+        let text = self.compute("document.querySelector('main').innerText");
+        text.await.as_str().unwrap().to_owned()
+    }
+
     /// Types text where the focus is.
     pub async fn type_in(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text })).await;

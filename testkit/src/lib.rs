@@ -15,6 +15,8 @@
 //! - [`conformance!`] stamps one suite of tests for every connector.
 //! - [`Chromium`] opens pages, uses them by keyboard, and tells what axe finds wrong with them.
 //! - [`ServiceProcess`] is the service as a process of its own, for tests that kill it.
+//! - [`Serving`] is a connector that stays up, with calls to install, wait for and look at tasks.
+//! - [`assert_connection_page`] compares the files of the connection page with the settings.
 //!
 //! Everything here panics when it cannot go on: it is for tests, as a dev-dependency. Every wait
 //! has a limit, and says what it waited for.
@@ -27,6 +29,7 @@
 mod binary;
 mod browser;
 pub mod conformance;
+mod connection_page;
 mod folder;
 mod graph;
 mod http_proxy;
@@ -36,12 +39,14 @@ mod query;
 mod record;
 mod service;
 mod service_process;
+mod serving;
 mod setting;
 mod source;
 mod wait;
 
 pub use binary::binary;
 pub use browser::{Chromium, Form};
+pub use connection_page::assert_connection_page;
 pub use folder::TestFolder;
 pub use graph::{Fields, Graph};
 pub use http_proxy::{At, Deed, HttpProxy};
@@ -50,6 +55,7 @@ pub use proxy::{Fault, Proxy};
 pub use record::{Recording, Replay};
 pub use service::{Credentials, Service};
 pub use service_process::ServiceProcess;
+pub use serving::Serving;
 pub use setting::{cases, seed, sim_seed, sim_seeds};
 pub use source::ReferenceSource;
 pub use wait::within;

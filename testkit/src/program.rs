@@ -1,7 +1,7 @@
 //! Running a connector's binary as a user would.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -70,11 +70,16 @@ impl Program {
     /// Imports into a service that takes the testkit's credentials, as this source.
     #[must_use]
     pub fn into_service(self, url: &str, source: &str) -> Self {
+        self.for_service(url).env("CONNECTION_NAME", source)
+    }
+
+    /// Names a service that takes the testkit's credentials, and no source.
+    #[must_use]
+    pub fn for_service(self, url: &str) -> Self {
         let credentials = Service::credentials();
         self.env("CAR_SERVICE_URL", url)
             .env("CAR_SERVICE_KEY", credentials.key)
             .env("CAR_SERVICE_PASSWORD", credentials.password)
-            .env("CONNECTION_NAME", source)
     }
 
     /// Runs the program to its end.
@@ -93,19 +98,16 @@ impl Program {
         for name in ["tmp", "secrets", "work"] {
             std::fs::create_dir(folder.file(name)).unwrap();
         }
-        let mut command = Command::new(&self.binary);
-        command
-            .args(&self.arguments)
-            .env_clear()
-            .env("TMPDIR", folder.file("tmp"))
-            .env("CAR_SECRETS_DIR", folder.file("secrets"))
-            .env("XDG_STATE_HOME", folder.file("state"))
-            .envs(&self.environment)
-            .current_dir(folder.file("work"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        let mut command = self.command(&folder.file("work"));
+        for (name, part) in [
+            ("TMPDIR", "tmp"),
+            ("CAR_SECRETS_DIR", "secrets"),
+            ("XDG_STATE_HOME", "state"),
+        ] {
+            if !self.environment.contains_key(name) {
+                command.env(name, folder.file(part));
+            }
+        }
         let verb = self
             .arguments
             .first()
@@ -127,6 +129,23 @@ impl Program {
             stderr: drain(stderr),
             folder,
         }
+    }
+}
+
+impl Program {
+    /// Returns the command that runs it in a folder, with pipes for what it says.
+    pub(crate) fn command(&self, folder: &Path) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
     }
 }
 

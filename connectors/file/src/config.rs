@@ -62,8 +62,8 @@ pub struct Settings {
     )]
     pub memory: Option<PathBuf>,
 
-    /// Largest file that has to be in memory as a whole, once it is unpacked: SBOM, OSV, SARIF,
-    /// and JSON that a mapping looks deep into.
+    /// Largest file that has to be in memory as a whole, once it is unpacked: SBOM, OSV, SARIF;
+    /// and largest row of a table.
     #[arg(
         long,
         env = "CONFIGURATION_PARAMETER_LARGEST_DOCUMENT",

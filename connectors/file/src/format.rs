@@ -75,6 +75,13 @@ pub(crate) fn packing(head: &[u8]) -> Packing {
 
 /// Tells the format by the name and by how the unpacked content begins.
 pub(crate) fn detect(name: &str, head: &[u8]) -> Result<Format, Broken> {
+    if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
+        return Err(Broken::at(
+            1,
+            1,
+            "it is written in UTF-16; write it in UTF-8",
+        ));
+    }
     let name = unpacked(name);
     let ends = |ending: &str| name.ends_with(ending);
     if ends(".csv") {
@@ -82,6 +89,9 @@ pub(crate) fn detect(name: &str, head: &[u8]) -> Result<Format, Broken> {
     }
     if ends(".jsonl") || ends(".ndjson") {
         return Ok(Format::JsonLines);
+    }
+    if head.is_empty() {
+        return Err(Broken::at(1, 1, "the file is empty"));
     }
     let text = String::from_utf8_lossy(head);
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -149,5 +159,6 @@ mod tests {
             Some(Format::Nmap)
         );
         assert_eq!(told("a.xml", "<other/>"), None);
+        assert!(detect("a.csv", b"\xff\xfei\0d\0").is_err());
     }
 }

@@ -193,8 +193,10 @@ impl IncrementalImport for FileConnector {
         let Some(memory) = self.reading.memory.clone() else {
             return not_possible("the connector has no memory");
         };
-        if cursor.is_none() {
-            self.difference(since, until, &listing).await?;
+        if cursor.is_none()
+            && let Some(reason) = self.difference(since, until, &listing).await?
+        {
+            return not_possible(&reason);
         }
         let Some(difference) = self.differences().clone() else {
             return not_possible(
@@ -261,19 +263,24 @@ impl FileConnector {
         self.listing.get_or_try_init(make).await.map(Arc::clone)
     }
 
-    /// Finds what is different between two states; none when that is not known.
+    /// Finds what is different between two states; none when that is not known. Returns why a
+    /// full import has to look, whose guard holds deletions, when so much is gone that the files
+    /// may only be out of sight.
     async fn difference(
         &self,
         since: &ModelState,
         until: &ModelState,
         listing: &Arc<Listing>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, Failure> {
         let Some(memory) = self.reading.memory.clone() else {
-            return Ok(());
+            return Ok(None);
         };
         let (since, until, listing) = (since.clone(), until.clone(), Arc::clone(listing));
         let find = move || {
             let (old, present) = (memory.contents(&since)?, memory.contents(&until)?);
+            if let Some(reason) = too_few(&old, &present) {
+                return Some(Err(reason));
+            }
             let gone = memory.others(&since, &present)?;
             let sharing = memory.sharing(&gone, &present)?;
             let names: BTreeSet<&String> = gone.iter().map(|(name, _)| name).collect();
@@ -282,15 +289,19 @@ impl FileConnector {
                 present.contains_key(name)
                     && (!old.contains_key(name) || names.contains(name) || sharing.contains(name))
             };
-            Some(Difference {
+            Some(Ok(Difference {
                 entries: Arc::new(listing.entries.iter().filter(is_read).cloned().collect()),
                 gone: Arc::new(gone),
                 present: Arc::new(present),
-            })
+            }))
         };
-        let difference = blocking(move || Ok(find())).await?;
+        let (difference, reason) = match blocking(move || Ok(find())).await? {
+            Some(Ok(difference)) => (Some(difference), None),
+            Some(Err(reason)) => (None, Some(reason)),
+            None => (None, None),
+        };
         *self.differences() = difference;
-        Ok(())
+        Ok(reason)
     }
 
     fn differences(&self) -> MutexGuard<'_, Option<Difference>> {
@@ -319,6 +330,20 @@ impl FileConnector {
         streams().insert(name.to_owned(), stream);
         Ok(Pulled::Page(page))
     }
+}
+
+/// Files that may vanish without more ado.
+const FEW: usize = 100;
+
+/// Says so when all files are gone, or many: a file system that is not mounted looks like that.
+fn too_few(old: &Contents, present: &Contents) -> Option<String> {
+    if present.is_empty() && !old.is_empty() {
+        return Some("all files are gone".to_owned());
+    }
+    let gone = old.keys().filter(|name| !present.contains_key(*name));
+    let gone = gone.count();
+    let is_much = gone > FEW && gone.saturating_mul(10) > old.len().saturating_mul(3);
+    is_much.then(|| format!("{gone} of {} files are gone", old.len()))
 }
 
 /// Makes one failure of those of several files.

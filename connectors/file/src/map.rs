@@ -6,6 +6,7 @@
 mod apply;
 mod cyclonedx;
 mod document;
+mod longest;
 mod mapping;
 mod model_rows;
 mod nmap;
@@ -57,9 +58,9 @@ impl Maps {
         let mapping = self.own.of(file.name);
         match (format, mapping) {
             (Format::Nmap, _) => nmap::read(content, out),
-            (Format::Csv, Some(mapping)) => table::csv(mapping, content, out),
+            (Format::Csv, Some(mapping)) => table::csv(file, mapping, content, out),
             (Format::JsonLines, Some(mapping)) => table::json_lines(mapping, content, out),
-            (_, Some(mapping)) => table::json(mapping, content, out),
+            (_, Some(mapping)) => table::json(file, mapping, content, out),
             (Format::JsonLines, None) => model_rows::lines(content, out),
             (Format::CycloneDx, None) => cyclonedx::read(file, content, out),
             (Format::Spdx, None) => spdx::read(file, content, out),

@@ -147,6 +147,11 @@ pub(crate) fn drain(content: &mut dyn BufRead) -> Result<(), Broken> {
     }
 }
 
+/// The decoder gives no kinds to its errors.
+fn invalid(error: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+}
+
 type Frame<R> = StreamingDecoder<R, ruzstd::decoding::FrameDecoder>;
 
 /// Reads zstd frames one after the other: a file may have several.
@@ -159,7 +164,7 @@ impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(frame) = &mut self.frame {
-                let size = frame.read(buffer)?;
+                let size = frame.read(buffer).map_err(invalid)?;
                 if size > 0 || buffer.is_empty() {
                     return Ok(size);
                 }
@@ -172,7 +177,7 @@ impl<R: BufRead> Read for Frames<R> {
                 return Ok(0);
             }
             let decoder = StreamingDecoder::new_with_max_window_size(source, LARGEST_WINDOW)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+                .map_err(invalid)?;
             self.frame = Some(Box::new(decoder));
         }
     }

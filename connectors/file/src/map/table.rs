@@ -10,7 +10,9 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use super::File;
 use super::apply::apply;
+use super::longest::Longest;
 use super::mapping::Mapping;
 use super::model_rows::{each_line, in_line};
 use super::node::Node;
@@ -72,6 +74,7 @@ fn parts<'a>(text: &'a str, split: &str) -> Vec<Element<'a>> {
 
 /// Reads CSV.
 pub(super) fn csv(
+    file: File<'_>,
     mapping: &Mapping,
     content: &mut dyn BufRead,
     out: &mut Out<'_>,
@@ -80,6 +83,7 @@ pub(super) fn csv(
     if content.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
         content.consume(3);
     }
+    let (content, since) = Longest::new(file, content);
     let delimiter = mapping.delimiter.and_then(|c| u8::try_from(c).ok());
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter.unwrap_or(b','))
@@ -115,6 +119,7 @@ pub(super) fn csv(
         }
     }
     while reader.read_byte_record(&mut cells).map_err(broken)? {
+        since.reset();
         check(&cells)?;
         let line = cells.position().map_or(0, csv::Position::line);
         let row = Row {
@@ -178,6 +183,7 @@ pub(super) fn json_lines(
 /// Reads JSON: a list of rows, or one row, at the place that the mapping names. One row after the
 /// other is in memory, not the document.
 pub(super) fn json(
+    file: File<'_>,
     mapping: &Mapping,
     content: &mut dyn BufRead,
     out: &mut Out<'_>,
@@ -185,14 +191,16 @@ pub(super) fn json(
     let steps = mapping.rows.as_ref().map_or(&[][..], |path| &path.steps);
     let mut stopped = None;
     let mut number = 0_u64;
+    if content.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+        content.consume(3);
+    }
+    let (content, since) = Longest::new(file, content);
     let mut take = |node: Node<'_>| {
+        since.reset();
         number = number.saturating_add(1);
         out.record(|rows| apply(mapping, &node, &format_args!("row {number}"), rows))
             .map_err(|error| stopped = Some(error))
     };
-    if content.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-        content.consume(3);
-    }
     let mut deserializer = serde_json::Deserializer::from_reader(content);
     let walk = Walk {
         steps,

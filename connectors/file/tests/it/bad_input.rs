@@ -2,33 +2,7 @@
 
 use std::io::Write as _;
 
-use car_testkit::Graph;
-
-use crate::support::{Pair, program};
-
-fn asset(id: &str) -> String {
-    format!("{{\"collection\": \"asset\", \"external_id\": \"{id}\", \"name\": \"n\"}}\n")
-}
-
-fn assets(graph: &Graph) -> Vec<String> {
-    graph.identities("asset").map(str::to_owned).collect()
-}
-
-/// Imports a good file beside a bad one: the good one is in the graph, and the bad one is named.
-async fn bad_beside_good(name: &str, bad: &[u8], says: &[&str]) {
-    let pair = Pair::start().await;
-    pair.files.write("good.jsonl", &asset("good"));
-    std::fs::write(pair.files.file(name), bad).unwrap();
-    let ended = pair.connector().run().await.with_code(11);
-    for text in says {
-        assert!(
-            ended.stderr.contains(text),
-            "{text} is not in {}",
-            ended.stderr
-        );
-    }
-    assert!(assets(&pair.graph().await).contains(&"good".to_owned()));
-}
+use crate::support::{Pair, asset, assets, bad_beside_good, program};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_line_is_told_with_its_place() {

@@ -10,6 +10,7 @@ mod changes;
 mod configurations;
 mod conformance;
 mod formats;
+mod odd_files;
 mod payments;
 mod series;
 mod support;

@@ -50,3 +50,39 @@ impl Pair {
 fn text(path: &std::path::Path) -> String {
     path.to_str().unwrap().to_owned()
 }
+
+/// A line for an asset.
+pub(crate) fn asset(id: &str) -> String {
+    format!("{{\"collection\": \"asset\", \"external_id\": \"{id}\", \"name\": \"n\"}}\n")
+}
+
+/// The assets of a graph.
+pub(crate) fn assets(graph: &Graph) -> Vec<String> {
+    graph.identities("asset").map(str::to_owned).collect()
+}
+
+/// Imports a good file beside a bad one: the good one is in the graph, and the bad one is named.
+pub(crate) async fn bad_beside_good(name: &str, bad: &[u8], says: &[&str]) {
+    bad_with(&Pair::start().await, |connector| connector, name, bad, says).await;
+}
+
+/// Does the same with more settings.
+pub(crate) async fn bad_with(
+    pair: &Pair,
+    set: impl FnOnce(Program) -> Program,
+    name: &str,
+    bad: &[u8],
+    says: &[&str],
+) {
+    pair.files.write("good.jsonl", &asset("good"));
+    std::fs::write(pair.files.file(name), bad).unwrap();
+    let ended = set(pair.connector()).run().await.with_code(11);
+    for text in says {
+        assert!(
+            ended.stderr.contains(text),
+            "{text} is not in {}",
+            ended.stderr
+        );
+    }
+    assert!(assets(&pair.graph().await).contains(&"good".to_owned()));
+}

@@ -1,27 +1,10 @@
 //! The pages of `serve` in a real browser: by keyboard, in light and dark, wide and narrow, and as
 //! axe sees them. Pictures are kept in `target/tmp/screenshots`.
 
-use car_testkit::{Chromium, Form, ReferenceSource, Service, TestFolder};
+use car_testkit::{Chromium, Form, ReferenceSource, Service, Serving, TestFolder};
 use serde_json::json;
 
-use crate::serve::{KEY, Serving};
-
-/// Moves to something and goes where it leads; returns the heading there.
-async fn follow(browser: &mut Chromium, is_it: &str) -> String {
-    browser.tab_to(is_it).await;
-    browser.enter().await;
-    heading(browser).await
-}
-
-async fn heading(browser: &mut Chromium) -> String {
-    let heading = browser.compute("document.querySelector('h1').textContent");
-    heading.await.as_str().unwrap().to_owned()
-}
-
-async fn text(browser: &mut Chromium) -> String {
-    let text = browser.compute("document.querySelector('main').innerText");
-    text.await.as_str().unwrap().to_owned()
-}
+use crate::serve::{imported, serve};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connectors_and_tasks_are_seen_and_changed_by_keyboard() {
@@ -31,7 +14,7 @@ async fn connectors_and_tasks_are_seen_and_changed_by_keyboard() {
     let folder = TestFolder::new();
     let source = ReferenceSource::start(2).await;
     let service = Service::start().await;
-    let serving = Serving::start(folder.path(), &service).await;
+    let serving = serve(&folder, &service).await;
     for (name, password) in [("assets", ReferenceSource::password()), ("barred", "wrong")] {
         let settings = json!({
             "server": source.url(),
@@ -43,68 +26,67 @@ async fn connectors_and_tasks_are_seen_and_changed_by_keyboard() {
             .post(&format!("/connectors/{name}"), &settings)
             .await;
         assert_eq!(status, 201, "{view}");
-        serving.imported(name, 1).await;
+        imported(&serving, name, 1).await;
     }
 
     let mut wrong = Vec::new();
     for form in Form::ALL {
         browser.look(form).await;
-        browser.open(&format!("{}/", serving.url)).await;
+        browser.open(&format!("{}/", serving.url())).await;
         wrong.extend(browser.look_at("serve-login", form).await);
     }
     browser.look(Form::ALL[0]).await;
     browser.tab_to("e.id === 'key'").await;
     browser.type_in("not the key").await;
     browser.enter().await;
-    assert!(text(&mut browser).await.contains("this is not the key"));
+    assert!(browser.text().await.contains("this is not the key"));
     browser.tab_to("e.id === 'key'").await;
-    browser.type_in(KEY).await;
+    browser.type_in(Serving::KEY).await;
     browser.enter().await;
-    assert_eq!(heading(&mut browser).await, "Connectors");
+    assert_eq!(browser.heading().await, "Connectors");
 
     // What failed is told on the list, and with what to do on the task itself.
-    assert_eq!(
-        follow(&mut browser, "e.textContent === 'barred'").await,
-        "barred"
-    );
-    let shown = text(&mut browser).await;
+    assert_eq!(browser.follow("e.textContent === 'barred'").await, "barred");
+    let shown = browser.text().await;
     assert!(shown.contains("401"), "{shown}");
     assert!(!shown.contains("wrong"), "{shown}");
-    follow(&mut browser, "e.textContent === 'import of barred'").await;
-    let shown = text(&mut browser).await;
+    browser.follow("e.textContent === 'import of barred'").await;
+    let shown = browser.text().await;
     assert!(shown.contains("401"), "{shown}");
 
     // A task is held, let go, and run by hand.
-    browser.open(&format!("{}/ui/", serving.url)).await;
-    follow(&mut browser, "e.textContent === 'assets'").await;
-    follow(&mut browser, "e.textContent === 'import of assets'").await;
+    browser.open(&format!("{}/ui/", serving.url())).await;
+    browser.follow("e.textContent === 'assets'").await;
+    browser.follow("e.textContent === 'import of assets'").await;
     let task = browser.compute("location.href").await;
     let state = "[...document.querySelectorAll('dt')].find(e => e.textContent === 'State') \
                  .nextElementSibling.textContent";
     for (button, then) in [("Pause", "paused"), ("Resume", "active")] {
-        follow(&mut browser, &format!("e.textContent === '{button}'")).await;
+        browser
+            .follow(&format!("e.textContent === '{button}'"))
+            .await;
         assert_eq!(browser.compute(state).await, then);
     }
-    follow(&mut browser, "e.textContent === 'Run now'").await;
-    serving.imported("assets", 2).await;
+    browser.follow("e.textContent === 'Run now'").await;
+    imported(&serving, "assets", 2).await;
 
     let task = task.as_str().unwrap();
     for form in Form::ALL {
         browser.look(form).await;
         for (name, address) in [
-            ("serve-overview", format!("{}/ui/", serving.url)),
+            ("serve-overview", format!("{}/ui/", serving.url())),
             (
                 "serve-connector",
-                format!("{}/ui/connectors/barred", serving.url),
+                format!("{}/ui/connectors/barred", serving.url()),
             ),
             ("serve-task", task.to_owned()),
             (
                 "serve-sure",
-                format!("{}/ui/connectors/barred/sure/uninstall", serving.url),
+                format!("{}/ui/connectors/barred/sure/uninstall", serving.url()),
             ),
             (
                 "serve-error",
-                format!("{}/ui/connectors/nobody", serving.url),
+                format!("{}/ui/connectors/nobody", serving.url()),
             ),
         ] {
             browser.open(&address).await;
@@ -115,22 +97,22 @@ async fn connectors_and_tasks_are_seen_and_changed_by_keyboard() {
 
     // Uninstalling asks once more.
     browser
-        .open(&format!("{}/ui/connectors/barred", serving.url))
+        .open(&format!("{}/ui/connectors/barred", serving.url()))
         .await;
     assert_eq!(
-        follow(&mut browser, "e.textContent === 'Uninstall'").await,
+        browser.follow("e.textContent === 'Uninstall'").await,
         "Uninstall barred?"
     );
     assert_eq!(
-        follow(&mut browser, "e.textContent === 'Uninstall it'").await,
+        browser.follow("e.textContent === 'Uninstall it'").await,
         "Connectors"
     );
-    let shown = text(&mut browser).await;
+    let shown = browser.text().await;
     assert!(
         shown.contains("assets") && !shown.contains("barred"),
         "{shown}"
     );
-    follow(&mut browser, "e.textContent === 'Log out'").await;
-    browser.open(&format!("{}/ui/", serving.url)).await;
-    assert_eq!(heading(&mut browser).await, "Log in");
+    browser.follow("e.textContent === 'Log out'").await;
+    browser.open(&format!("{}/ui/", serving.url())).await;
+    assert_eq!(browser.heading().await, "Log in");
 }
