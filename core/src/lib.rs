@@ -24,6 +24,8 @@ pub mod limit;
 pub mod progress;
 pub mod record;
 pub mod report;
+#[cfg(feature = "saga")]
+pub mod saga;
 pub mod secret;
 #[cfg(feature = "serve")]
 pub mod serve;

@@ -94,14 +94,14 @@ impl Drop for Lease {
 
 /// When a lease ends, by both clocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Expiry {
-    pub(super) unix_ms: i64,
-    pub(super) boot: Option<(String, i64)>,
+pub(crate) struct Expiry {
+    pub(crate) unix_ms: i64,
+    pub(crate) boot: Option<(String, i64)>,
 }
 
 impl Expiry {
     /// A time to live from now.
-    pub(super) fn after(now: &Moment, ttl: Duration) -> Self {
+    pub(crate) fn after(now: &Moment, ttl: Duration) -> Self {
         let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
         let add = |time: u64| i64::try_from(time).unwrap_or(i64::MAX).saturating_add(ttl);
         Self {
@@ -114,7 +114,7 @@ impl Expiry {
     }
 
     /// Returns the milliseconds that are left, negative when it is over.
-    pub(super) fn left(&self, now: &Moment) -> i64 {
+    pub(crate) fn left(&self, now: &Moment) -> i64 {
         let until = |end: i64, now: u64| end.saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
         match (&self.boot, &now.boot) {
             (Some((id, end)), Some(boot)) if **id == *boot.id => until(*end, boot.uptime_ms),
@@ -123,7 +123,7 @@ impl Expiry {
     }
 
     /// Returns whether it was set by a process under the same kernel, since its start.
-    pub(super) fn same_boot(&self, now: &Moment) -> bool {
+    pub(crate) fn same_boot(&self, now: &Moment) -> bool {
         matches!((&self.boot, &now.boot), (Some((id, _)), Some(boot)) if **id == *boot.id)
     }
 }

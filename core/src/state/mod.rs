@@ -85,6 +85,8 @@ pub use clock::{Boot, Clock, Moment, SystemClock};
 pub use edge_log::{EdgeLog, EdgeLogError, EdgeLogReader, Entry};
 pub use error::{HeldBy, Problem, StateError};
 pub use keeper::Keeper;
+#[cfg(feature = "saga")]
+pub(crate) use lease::Expiry;
 pub use lease::{Holder, Lease};
 pub use model::{
     Advance, Begun, Checkpoint, Ending, Fingerprint, PastRun, Position, Run, RunId, ScopeState,
@@ -92,7 +94,7 @@ pub use model::{
 };
 pub use open::open_run;
 pub use sqlite::SqliteStore;
-#[cfg(feature = "tasks")]
+#[cfg(any(feature = "tasks", feature = "saga"))]
 pub(crate) use sqlite::file;
 
 /// Gives out leases.

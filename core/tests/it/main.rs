@@ -13,6 +13,8 @@ mod plan;
 mod promises;
 mod requests;
 mod retry;
+#[cfg(feature = "saga")]
+mod saga;
 mod secret;
 mod serve;
 mod state;
