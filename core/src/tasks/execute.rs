@@ -14,7 +14,7 @@ use crate::failure::{Effect, Failure, FailureKind, Retry};
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(crate) enum Attempted {
+pub enum Attempted {
     /// With an outcome.
     Ended(Outcome),
     /// With a failure.
@@ -25,7 +25,7 @@ pub(crate) enum Attempted {
 
 /// Makes an attempt at a step; `stop` asks it to end. A step that takes longer than the policy
 /// allows is asked to end too.
-pub(crate) async fn attempt(
+pub async fn attempt(
     resolve: Arc<dyn Resolve>,
     step: Step,
     policy: &Policy,

@@ -71,13 +71,14 @@ pub use connector::{ConnectorContext, HIDDEN, Provider, TaskConnector};
 pub use descriptor::{LARGEST_DESCRIPTOR, TaskDescriptor, TaskId};
 pub use engine::{Counts, Health, ScheduleEffect, Scheduled, TaskEngine};
 pub use error::TaskError;
+pub use execute::{Attempted, attempt};
 pub use ingest::{CarAccess, Ingester};
 pub use manager::{ConnectorError, ConnectorView, Manager, ManagerOptions};
 pub use policy::Policy;
 pub use schedule::{CatchUp, Overlap, Recurring, Restart, SHORTEST_PERIOD, Schedule, When};
 pub use sqlite::{ConnectorRow, Phase, SqliteEngine, SqliteOptions};
 pub use step::{
-    LARGEST_STATE, MOST_CHILDREN, Next, Outcome, Resolve, Step, Task, TaskSpec, Waited,
+    LARGEST_STATE, MOST_CHILDREN, Next, Outcome, Resolve, SpecParts, Step, Task, TaskSpec, Waited,
 };
 pub use store::ConnectorStore;
 pub use view::{

@@ -85,7 +85,8 @@ impl Policy {
 
     /// Returns the wait after a number of failed attempts: doubled each time, at most a quarter
     /// shorter by chance, so that each is longer than the one before up to the cap.
-    pub(crate) fn wait(&self, attempt: u32, task: &str) -> i64 {
+    #[must_use]
+    pub fn wait(&self, attempt: u32, task: &str) -> i64 {
         let doublings = attempt.saturating_sub(1).min(40);
         let full = self
             .first_wait
@@ -99,7 +100,8 @@ impl Policy {
     }
 
     /// Returns how long to wait before the next attempt, `None` if there is none.
-    pub(crate) fn next_wait(&self, failure: &Failure, attempt: u32, task: &str) -> Option<i64> {
+    #[must_use]
+    pub fn next_wait(&self, failure: &Failure, attempt: u32, task: &str) -> Option<i64> {
         if self.attempts > 0 && attempt >= self.attempts {
             return None;
         }

@@ -81,7 +81,8 @@ impl Schedule {
     }
 
     /// Returns the first time it is due, and the tick that this is.
-    pub(crate) fn first(&self, now: i64) -> i64 {
+    #[must_use]
+    pub fn first(&self, now: i64) -> i64 {
         match self {
             Self::Now | Self::NowAndWait => now,
             Self::In(wait) => now.saturating_add(signed(*wait)),
@@ -236,7 +237,8 @@ impl Recurring {
 
     /// Returns the tick after a run that has just ended, and when it is due. Ticks up to
     /// `backlog` were missed while no process was there.
-    pub(crate) fn after_run(&self, tick: i64, backlog: i64, now: i64, task: &str) -> (i64, i64) {
+    #[must_use]
+    pub fn after_run(&self, tick: i64, backlog: i64, now: i64, task: &str) -> (i64, i64) {
         let next = self.following(tick, now);
         if next > now {
             return (next, self.with_jitter(next, task));
@@ -256,7 +258,8 @@ impl Recurring {
 
     /// Returns the tick to go on with after a start, and when it is due, for a tick that was
     /// missed.
-    pub(crate) fn after_absence(&self, tick: i64, now: i64, task: &str) -> (i64, i64) {
+    #[must_use]
+    pub fn after_absence(&self, tick: i64, now: i64, task: &str) -> (i64, i64) {
         let latest = self.latest(tick, now);
         match self.catch_up {
             CatchUp::All => (tick, now),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -86,7 +86,7 @@ pub struct Step {
 }
 
 /// How a child ended that was waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waited {
     /// The child.
     pub descriptor: TaskDescriptor,
@@ -95,6 +95,28 @@ pub struct Waited {
 }
 
 impl Step {
+    /// Makes the first step of the first run, with the state that is stored. Engines set the
+    /// numbers of a later one.
+    #[must_use]
+    pub fn new(
+        connector: Arc<str>,
+        task: TaskId,
+        descriptor: TaskDescriptor,
+        state: Option<Arc<str>>,
+    ) -> Self {
+        Self {
+            connector,
+            task,
+            descriptor,
+            run: 1,
+            number: 1,
+            attempt: 1,
+            waited: Vec::new(),
+            cancel: CancellationToken::new(),
+            state,
+        }
+    }
+
     /// Reads the state, or gives a default one before there is any.
     ///
     /// # Errors
@@ -171,6 +193,12 @@ impl Outcome {
         }
     }
 
+    /// Takes it apart, as engines do: the new state, what comes next, the children.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<Value>, Next, Vec<TaskSpec>) {
+        (self.state, self.next, self.children)
+    }
+
     /// Replaces the state. Without this call it stays as it is.
     ///
     /// # Errors
@@ -198,7 +226,7 @@ impl Outcome {
 }
 
 /// A task to be scheduled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
     pub(crate) descriptor: TaskDescriptor,
     pub(crate) name: String,
@@ -266,4 +294,38 @@ impl TaskSpec {
     pub const fn descriptor(&self) -> &TaskDescriptor {
         &self.descriptor
     }
+
+    /// Returns whether a task that spawns it waits for its end.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.schedule == Schedule::NowAndWait
+    }
+
+    /// Takes it apart, as engines do.
+    #[must_use]
+    pub fn into_parts(self) -> SpecParts {
+        SpecParts {
+            descriptor: self.descriptor,
+            name: self.name,
+            schedule: self.schedule,
+            restart: self.restart,
+            policy: self.policy,
+        }
+    }
+}
+
+/// A task to be scheduled, for engines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpecParts {
+    /// What it is.
+    pub descriptor: TaskDescriptor,
+    /// The name that people see.
+    pub name: String,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// What happens when it is known already.
+    pub restart: Restart,
+    /// How its steps are tried.
+    pub policy: Policy,
 }

@@ -112,6 +112,38 @@ pub struct TaskView {
     pub updated_at: i64,
 }
 
+impl TaskView {
+    /// Makes a task that nothing was done with; engines set the rest.
+    #[must_use]
+    pub fn new(
+        connector: impl Into<String>,
+        descriptor: TaskDescriptor,
+        schedule: Schedule,
+        created_at: i64,
+    ) -> Self {
+        let connector = connector.into();
+        Self {
+            id: descriptor.id(&connector),
+            connector,
+            parent: None,
+            name: String::new(),
+            descriptor,
+            schedule,
+            status: Status::Active,
+            activity: Activity::None,
+            state: None,
+            error: None,
+            reason: None,
+            runs: 0,
+            failed_runs: 0,
+            attempts: 0,
+            next: None,
+            created_at,
+            updated_at: created_at,
+        }
+    }
+}
+
 /// A run that has ended. Times are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,10 +15,15 @@ use crate::place::Place;
 use crate::postgres::Postgres;
 use crate::process::{output, run, run_lines};
 use crate::say::talk;
+use crate::temporal::Temporal;
 use crate::tools::{TEST_AXE, TEST_PYTHON, Tool, test_axe, test_python};
 
 /// Names the server for the tests of the service.
 const TEST_POSTGRES: &str = "CAR_SERVICE_TEST_POSTGRES";
+
+/// Names the Temporal server for the tests of tasks on it, and its program.
+const TEST_TEMPORAL: &str = "CAR_TEST_TEMPORAL";
+const TEST_TEMPORAL_PROGRAM: &str = "CAR_TEST_TEMPORAL_PROGRAM";
 
 /// How long a step that compiles may take, from nothing and on two cores.
 pub(super) const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -88,7 +93,7 @@ pub const STEPS: &[Step] = &[
             "chromium",
             "axe-core",
             "moto[server]",
-            "postgresql",
+            "temporal",
         ],
         on_request: false,
         run: tests,
@@ -227,6 +232,11 @@ fn tests(place: &Place) -> Result<Outcome> {
     let postgres = Postgres::start(place, false)?;
     if let Some(postgres) = &postgres {
         command.env(TEST_POSTGRES, postgres.url());
+    }
+    let temporal = Temporal::start(place)?;
+    if let Some(temporal) = &temporal {
+        command.env(TEST_TEMPORAL, temporal.address());
+        command.env(TEST_TEMPORAL_PROGRAM, temporal.program());
     }
     match count_tests(command.args(WHOLE))? {
         Outcome::Tested(TestCount {

@@ -48,7 +48,8 @@ fn may_use(from: Layer<'_>, to: Layer<'_>, only_tests: bool) -> bool {
     let in_program = match from {
         Layer::Schema => false,
         Layer::Core | Layer::Service | Layer::Server(_) => to == Layer::Schema,
-        Layer::Connector(_) => matches!(to, Layer::Schema | Layer::Core),
+        Layer::Engine => matches!(to, Layer::Schema | Layer::Core),
+        Layer::Connector(_) => matches!(to, Layer::Schema | Layer::Core | Layer::Engine),
         Layer::Testkit => {
             matches!(
                 to,
@@ -68,6 +69,7 @@ fn tests_may_use(from: Layer<'_>, to: Layer<'_>) -> bool {
         Layer::Core | Layer::Service => to == Layer::Testkit,
         Layer::Connector(_) => matches!(to, Layer::Testkit | Layer::Server(_)),
         Layer::Schema
+        | Layer::Engine
         | Layer::Server(_)
         | Layer::Testkit
         | Layer::Bench

@@ -51,6 +51,8 @@ pub enum Layer<'a> {
     Schema,
     /// The framework.
     Core,
+    /// Runs tasks elsewhere than the framework itself does.
+    Engine,
     /// The CAR service.
     Service,
     /// What tests share.
@@ -74,6 +76,7 @@ impl Member {
         match self.folder.as_str() {
             "schema" => Some(Layer::Schema),
             "core" => Some(Layer::Core),
+            "temporal" => Some(Layer::Engine),
             "service" => Some(Layer::Service),
             "testkit" => Some(Layer::Testkit),
             "bench" => Some(Layer::Bench),

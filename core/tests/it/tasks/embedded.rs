@@ -9,11 +9,12 @@ use car_core::tasks::{Outcome, Schedule, SqliteEngine, Status, TaskError, TaskSp
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
-use super::suite::stamp;
+use super::suite::{stamp, stamp_clock};
 use super::support::{CONNECTOR, Embedded, Place, id, named, quick, steps, until};
 use crate::support::PATIENCE;
 
-stamp!(Embedded::new());
+stamp!(Some(Embedded::new()));
+stamp_clock!(Some(Embedded::new()));
 
 fn spec(name: &str) -> TaskSpec {
     TaskSpec::new(named(name)).policy(quick())

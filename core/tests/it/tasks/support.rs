@@ -20,23 +20,38 @@ use crate::support::{PATIENCE, soon};
 /// The connector of most tests.
 pub(crate) const CONNECTOR: &str = "tests";
 
+/// Learns by how many milliseconds time was let pass so far.
+type OnPass = Box<dyn Fn(i64) + Send + Sync>;
+
 /// A clock that goes as the machine's, and can be set.
-#[derive(Debug)]
 pub(crate) struct TestClock {
     real: SystemClock,
     wall: AtomicI64,
     uptime: AtomicI64,
     boot: AtomicU64,
+    on_pass: Mutex<Option<OnPass>>,
+}
+
+impl std::fmt::Debug for TestClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestClock").finish_non_exhaustive()
+    }
 }
 
 impl TestClock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             real: SystemClock::new(),
             wall: AtomicI64::new(0),
             uptime: AtomicI64::new(0),
             boot: AtomicU64::new(0),
+            on_pass: Mutex::new(None),
         }
+    }
+
+    /// Has somebody learn of time that is let pass, for engines that do not look at this clock.
+    pub(crate) fn on_pass(&self, learn: impl Fn(i64) + Send + Sync + 'static) {
+        *self.on_pass.lock().unwrap() = Some(Box::new(learn));
     }
 
     /// Lets time pass.
@@ -45,6 +60,9 @@ impl TestClock {
         // In this order, so that no look in between sees a clock that was set forward.
         self.uptime.fetch_add(time, Ordering::SeqCst);
         self.wall.fetch_add(time, Ordering::SeqCst);
+        if let Some(learn) = &*self.on_pass.lock().unwrap() {
+            learn(self.uptime.load(Ordering::SeqCst));
+        }
     }
 
     /// Sets the clock on the wall forward, or back.

@@ -1,0 +1,68 @@
+//! Children of a step as an activity: starts those that are new, and asks those that are known.
+
+use car_core::tasks::Restart;
+use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
+use temporalio_client::{Client, WorkflowSignalOptions};
+use temporalio_macros::activities;
+use temporalio_sdk::ApplicationFailure;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+use crate::message::{Begin, Brood, Input, Spawned};
+use crate::start::{handle, start};
+use crate::workflow::TaskWorkflow;
+
+/// Schedules the children of steps.
+pub(crate) struct Children;
+
+#[activities]
+impl Children {
+    /// Schedules children, in their order. Done again, it does nothing twice: each child knows
+    /// the key of the step.
+    #[activity(name = "car-children")]
+    pub(crate) async fn spawn(ctx: ActivityContext, brood: Brood) -> Result<(), ActivityError> {
+        let client = ctx.client();
+        for child in &brood.children {
+            // A child that comes to its end in between is looked at once more.
+            while !schedule(&client, &brood, child).await? {}
+        }
+        Ok(())
+    }
+}
+
+async fn schedule(
+    client: &Client,
+    brood: &Brood,
+    child: &car_core::tasks::TaskSpec,
+) -> Result<bool, ActivityError> {
+    let waiter = brood.waiter.clone().filter(|_| child.is_awaited());
+    let begin = Begin {
+        connector: brood.connector.clone(),
+        parent: Some(brood.parent.clone()),
+        task: child.clone(),
+        key: Some(brood.key.clone()),
+        waiter: waiter.clone(),
+        ways: brood.ways.clone(),
+    };
+    match start(client, Input::New(Box::new(begin.clone())), &begin).await {
+        Ok(()) => return Ok(true),
+        Err(WorkflowStartError::AlreadyStarted { .. }) => {}
+        Err(error) => return Err(ActivityError::application(ApplicationFailure::new(error))),
+    }
+    let restart = child.clone().into_parts().restart;
+    if restart == Restart::Never && waiter.is_none() {
+        return Ok(true);
+    }
+    let spawned = Spawned {
+        task: child.clone(),
+        key: brood.key.clone(),
+        waiter,
+    };
+    let id = child.descriptor().id(&brood.connector);
+    let known = handle(client, &brood.ways.workflow(&brood.connector, &id));
+    let options = WorkflowSignalOptions::default();
+    match known.signal(TaskWorkflow::spawned, spawned, options).await {
+        Ok(()) => Ok(true),
+        Err(WorkflowInteractionError::NotFound(_)) => Ok(false),
+        Err(error) => Err(ActivityError::application(ApplicationFailure::new(error))),
+    }
+}

@@ -1,0 +1,603 @@
+//! The engine: asks workflows, and has workers do their steps.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use car_core::failure::Effect;
+use car_core::tasks::{
+    Activity, Health, Listing, Resolve, ScheduleEffect, Scheduled, TaskEngine, TaskError,
+    TaskHistory, TaskId, TaskPage, TaskSpec, TaskView,
+};
+use temporalio_client::errors::{
+    WorkflowInteractionError, WorkflowQueryError, WorkflowStartError, WorkflowUpdateError,
+};
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, TlsOptions, WorkflowDescribeOptions,
+    WorkflowExecuteUpdateOptions, WorkflowExecutionStatus, WorkflowQueryOptions,
+};
+use temporalio_common::worker::WorkerDeploymentOptions;
+use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
+use temporalio_sdk::{Runtime, WorkerOptions};
+use tokio::sync::Mutex;
+
+use crate::address::Address;
+use crate::children::Children;
+use crate::list;
+use crate::message::{Action, Begin, Input, RunEnd, Seen, Ways};
+use crate::shared::Shared;
+use crate::start::{handle, start};
+use crate::steps::Steps;
+use crate::worker::Running;
+use crate::workflow::TaskWorkflow;
+
+/// How long the first connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Grace for steps of an engine that is halted, beyond what their policies say.
+const GRACE: Duration = Duration::from_secs(30);
+/// First and longest wait between two looks at a run that is waited for.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
+
+/// How the engine works.
+#[derive(Debug, Clone)]
+pub struct TemporalOptions {
+    /// What the names of workflows and queues begin with. Engines with another one see nothing
+    /// of each other.
+    pub prefix: String,
+    /// How long a process may be silent before its steps go on elsewhere.
+    pub heartbeat: Duration,
+    /// How often a step says that it is at work, and asks whether it is to end.
+    pub beat: Duration,
+    /// How long a call to the server may take.
+    pub call: Duration,
+    /// Most events in the history of a task, 0 for as many as the server suggests.
+    pub history: u32,
+}
+
+impl Default for TemporalOptions {
+    fn default() -> Self {
+        Self {
+            prefix: "car".to_owned(),
+            heartbeat: Duration::from_secs(10),
+            beat: Duration::from_secs(1),
+            call: Duration::from_secs(20),
+            history: 0,
+        }
+    }
+}
+
+/// Tasks on a Temporal server.
+pub struct TemporalEngine {
+    pub(crate) client: Client,
+    pub(crate) ways: Ways,
+    options: TemporalOptions,
+    address: Address,
+    runtime: Arc<Runtime>,
+    workflows: Running,
+    connectors: Mutex<HashMap<String, Started>>,
+    shared: Arc<Shared>,
+    closed: AtomicBool,
+}
+
+/// A connector whose steps this process does.
+struct Started {
+    limit: usize,
+    steps: Steps,
+    worker: Running,
+}
+
+impl fmt::Debug for TemporalEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemporalEngine")
+            .field("address", &self.address)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TemporalEngine {
+    /// Connects to a server.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Server`] when it is not there, or does not know the namespace.
+    pub async fn connect(address: &Address, options: TemporalOptions) -> Result<Self, TaskError> {
+        let failed = |doing, source: Box<dyn std::error::Error + Send + Sync>| TaskError::Server {
+            server: format!("Temporal server at `{address}`"),
+            doing,
+            effect: Effect::NotApplied,
+            source,
+        };
+        let url = address
+            .url()
+            .map_err(|error| failed("be reached", error.into()))?;
+        let connection = ConnectionOptions::new(url)
+            .identity(identity())
+            .connect_timeout(CONNECT)
+            .maybe_tls_options(address.tls().then(TlsOptions::default))
+            .build();
+        let connection = tokio::time::timeout(CONNECT * 2, Connection::connect(connection))
+            .await
+            .map_err(|error| failed("be reached", error.into()))?
+            .map_err(|error| failed("be reached", error.into()))?;
+        let client = ClientOptions::new(address.namespace()).build();
+        let client = Client::new(connection, client)
+            .map_err(|error| failed("be reached", error.into()))?;
+        let runtime = temporalio_sdk::runtime::RuntimeOptions::builder()
+            .heartbeat_interval(None)
+            .build()
+            .map_err(|error| failed("be reached", error.into()))?;
+        let runtime = Runtime::from_current_tokio(runtime)
+            .map_err(|error| failed("be reached", error.into()))?;
+        let ways = Ways {
+            prefix: options.prefix.clone(),
+            heartbeat: u64::try_from(options.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            history: options.history,
+        };
+        list::prepare(&client)
+            .await
+            .map_err(|error| failed("be prepared for lists of tasks", error))?;
+        let (runtime, shared) = (Arc::new(runtime), Arc::<Shared>::default());
+        let worker = WorkerOptions::new(ways.tasks())
+            .deployment_options(version())
+            .register_activities(Children)
+            .register_workflow::<TaskWorkflow>()
+            .map_err(|error| failed("be given its workflows", error.into()))?
+            .build();
+        let workflows = Running::begin(
+            Arc::clone(&runtime),
+            client.clone(),
+            worker,
+            Arc::clone(&shared),
+        )
+        .await?;
+        Ok(Self {
+            client,
+            ways,
+            options,
+            address: address.clone(),
+            runtime,
+            workflows,
+            connectors: Mutex::default(),
+            shared,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns whether the engine was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn check(&self) -> Result<(), TaskError> {
+        if self.is_closed() {
+            return Err(TaskError::Stopped);
+        }
+        Ok(())
+    }
+
+    /// Calls the server, for so long at most.
+    pub(crate) async fn call<T, E: Into<Called>>(
+        &self,
+        doing: &'static str,
+        writes: bool,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Missing> {
+        let effect = match writes {
+            true => Effect::Unknown,
+            false => Effect::NotApplied,
+        };
+        let failed = |source| {
+            let error = TaskError::Server {
+                server: format!("Temporal server at `{}`", self.address),
+                doing,
+                effect,
+                source,
+            };
+            let text = car_core::Failure::from(again(&error)).chain().join(": ");
+            self.shared.trouble(Some(text));
+            Missing::Failed(error)
+        };
+        match tokio::time::timeout(self.options.call, call).await {
+            Ok(Ok(value)) => {
+                self.shared.trouble(None);
+                Ok(value)
+            }
+            Ok(Err(error)) => match error.into() {
+                Called::NotThere => Err(Missing::NotThere),
+                Called::Failed(error) => Err(failed(error)),
+            },
+            Err(_) => Err(failed(
+                format!(
+                    "it does not answer within {} s",
+                    self.options.call.as_secs_f64()
+                )
+                .into(),
+            )),
+        }
+    }
+
+    /// Starts the workflow of a task if it is new.
+    async fn begin(&self, connector: &str, task: &TaskSpec) -> Result<bool, TaskError> {
+        let begin = Begin {
+            connector: connector.to_owned(),
+            parent: None,
+            task: task.clone(),
+            key: None,
+            waiter: None,
+            ways: self.ways.clone(),
+        };
+        let input = Input::New(Box::new(begin.clone()));
+        let started = self
+            .call("take a task", true, start(&self.client, input, &begin))
+            .await;
+        match started {
+            Ok(()) => Ok(true),
+            Err(Missing::NotThere) => Ok(false),
+            Err(Missing::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Schedules a task; returns the run to wait for, too.
+    async fn place(&self, connector: &str, task: TaskSpec) -> Result<(Scheduled, u64), TaskError> {
+        self.check()?;
+        let id = task.descriptor().id(connector);
+        let workflow = self.ways.workflow(connector, &id);
+        // One that somebody ends by hand in between is new again.
+        loop {
+            if self.begin(connector, &task).await? {
+                let effect = ScheduleEffect::Started;
+                return Ok((Scheduled { id, effect }, 1));
+            }
+            let known = handle(&self.client, &workflow);
+            let options = WorkflowExecuteUpdateOptions::default();
+            let update = known.execute_update(TaskWorkflow::schedule, task.clone(), options);
+            match self.call("schedule a task", true, update).await {
+                Ok(again) => {
+                    let effect = again.effect;
+                    return Ok((Scheduled { id, effect }, again.run));
+                }
+                Err(Missing::NotThere) => {}
+                Err(Missing::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns a task as its workflow and the server see it.
+    pub(crate) async fn look(&self, connector: &str, id: &TaskId) -> Result<TaskView, TaskError> {
+        let missing = |missing| match missing {
+            Missing::NotThere => no_task(connector, id),
+            Missing::Failed(error) => error,
+        };
+        let task = handle(&self.client, &self.ways.workflow(connector, id));
+        let describe = task.describe(WorkflowDescribeOptions::default());
+        let described = self
+            .call("find a task", false, describe)
+            .await
+            .map_err(missing)?;
+        if !is_open(described.status()) {
+            return Err(no_task(connector, id));
+        }
+        let query = task.query(TaskWorkflow::seen, (), WorkflowQueryOptions::default());
+        let Seen { mut view, step } = self
+            .call("tell of a task", false, query)
+            .await
+            .map_err(missing)?;
+        if step {
+            // Described once more: the step may have come after the first time.
+            let describe = task.describe(WorkflowDescribeOptions::default());
+            let described = self
+                .call("find a task", false, describe)
+                .await
+                .map_err(missing)?;
+            view.activity = match list::step_has_begun(&described) {
+                true => Activity::Running,
+                false if view.attempts > 0 => Activity::Retrying,
+                false => Activity::Due,
+            };
+        }
+        Ok(view)
+    }
+
+    async fn act(
+        &self,
+        connector: &str,
+        id: &TaskId,
+        action: Action,
+        done: &'static str,
+    ) -> Result<TaskView, TaskError> {
+        self.check()?;
+        let task = handle(&self.client, &self.ways.workflow(connector, id));
+        let options = WorkflowExecuteUpdateOptions::default();
+        let update = task.execute_update(TaskWorkflow::act, action, options);
+        match self.call("change a task", true, update).await {
+            Ok(None) => self.look(connector, id).await,
+            Ok(Some(status)) => Err(TaskError::NotNow {
+                status: status.as_str(),
+                action: done,
+            }),
+            Err(Missing::NotThere) => Err(no_task(connector, id)),
+            Err(Missing::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Waits until a run has ended.
+    async fn wait(&self, connector: &str, id: &TaskId, run: u64) -> Result<(), TaskError> {
+        let task = handle(&self.client, &self.ways.workflow(connector, id));
+        let mut look = FIRST_LOOK;
+        loop {
+            self.check()?;
+            let options = WorkflowQueryOptions::default();
+            let query = task.query(TaskWorkflow::run_end, run, options);
+            match self.call("tell of a task", false, query).await {
+                Ok(RunEnd::Done) => return Ok(()),
+                Ok(RunEnd::Failed(error)) => return Err(TaskError::Failed(error)),
+                Err(Missing::NotThere) => return Err(no_task(connector, id)),
+                // The server may be away for a while; the task is not.
+                Ok(RunEnd::NotYet) | Err(Missing::Failed(_)) => {}
+            }
+            tokio::time::sleep(look).await;
+            look = look.saturating_mul(2).min(LONGEST_LOOK);
+        }
+    }
+
+    async fn end(started: Started) {
+        started.worker.shut_down();
+        started.steps.stop();
+        started.worker.ended(GRACE).await;
+    }
+
+}
+
+#[async_trait]
+impl TaskEngine for TemporalEngine {
+    async fn start(
+        &self,
+        connector: &str,
+        limit: usize,
+        resolve: Arc<dyn Resolve>,
+    ) -> Result<(), TaskError> {
+        self.check()?;
+        let limit = limit.max(1);
+        let mut connectors = self.connectors.lock().await;
+        if let Some(started) = connectors.get(connector)
+            && started.limit == limit
+        {
+            started.steps.replace(resolve);
+            return Ok(());
+        }
+        // The server lets a worker keep its limit: another limit is another worker.
+        if let Some(started) = connectors.remove(connector) {
+            Self::end(started).await;
+        }
+        let beat = self.options.beat;
+        let steps = Steps::new(connector, resolve, beat, Arc::clone(&self.shared));
+        let slots = |slots| FixedSizeSlotSupplier::new(slots);
+        let tuner = TunerHolder::builder()
+            .workflow_task_slot_supplier(slots(2))
+            .activity_task_slot_supplier(slots(limit))
+            .local_activity_task_slot_supplier(slots(1))
+            .nexus_task_slot_supplier(slots(1))
+            .build();
+        let worker = WorkerOptions::new(self.ways.steps(connector))
+            .deployment_options(version())
+            .tuner(tuner)
+            .max_heartbeat_throttle_interval(beat)
+            .default_heartbeat_throttle_interval(beat)
+            .register_activities(steps.clone())
+            .build();
+        let worker = Running::begin(
+            Arc::clone(&self.runtime),
+            self.client.clone(),
+            worker,
+            Arc::clone(&self.shared),
+        )
+        .await?;
+        let started = Started {
+            limit,
+            steps,
+            worker,
+        };
+        connectors.insert(connector.to_owned(), started);
+        Ok(())
+    }
+
+    async fn halt(&self, connector: &str) -> Result<(), TaskError> {
+        let started = self.connectors.lock().await.remove(connector);
+        if let Some(started) = started {
+            Self::end(started).await;
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, connector: &str) -> Result<(), TaskError> {
+        self.check()?;
+        self.halt(connector).await?;
+        list::forget(self, connector).await
+    }
+
+    async fn schedule(&self, connector: &str, task: TaskSpec) -> Result<Scheduled, TaskError> {
+        self.place(connector, task)
+            .await
+            .map(|(scheduled, _)| scheduled)
+    }
+
+    async fn run(
+        &self,
+        connector: &str,
+        task: TaskSpec,
+        patience: Duration,
+    ) -> Result<Scheduled, TaskError> {
+        let (scheduled, run) = self.place(connector, task).await?;
+        if scheduled.effect == ScheduleEffect::Ended {
+            return Ok(scheduled);
+        }
+        let wait = self.wait(connector, &scheduled.id, run);
+        match tokio::time::timeout(patience, wait).await {
+            Err(_) => Err(TaskError::TooLate(patience.as_secs())),
+            Ok(ended) => ended.map(|()| scheduled),
+        }
+    }
+
+    async fn task(&self, connector: &str, task: &TaskId) -> Result<TaskView, TaskError> {
+        self.look(connector, task).await
+    }
+
+    async fn history(&self, connector: &str, task: &TaskId) -> Result<TaskHistory, TaskError> {
+        let view = self.look(connector, task).await?;
+        let workflow = handle(&self.client, &self.ways.workflow(connector, task));
+        let options = WorkflowQueryOptions::default();
+        let query = workflow.query(TaskWorkflow::history, (), options);
+        match self.call("tell of a task", false, query).await {
+            Ok(history) => Ok(TaskHistory {
+                task: view,
+                ..history
+            }),
+            Err(Missing::NotThere) => Err(no_task(connector, task)),
+            Err(Missing::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn tasks(&self, connector: &str, listing: &Listing) -> Result<TaskPage, TaskError> {
+        list::page(self, connector, listing).await
+    }
+
+    async fn retry(&self, connector: &str, task: &TaskId) -> Result<TaskView, TaskError> {
+        self.act(connector, task, Action::Retry, "retried").await
+    }
+
+    async fn pause(&self, connector: &str, task: &TaskId) -> Result<TaskView, TaskError> {
+        let view = self.act(connector, task, Action::Pause, "paused").await?;
+        if !matches!(view.activity, Activity::Due | Activity::Retrying) {
+            return Ok(view);
+        }
+        // No process has begun the step: it is taken back, so that none does.
+        self.act(connector, task, Action::Withdraw, "paused").await
+    }
+
+    async fn resume(&self, connector: &str, task: &TaskId) -> Result<TaskView, TaskError> {
+        self.act(connector, task, Action::Resume, "resumed").await
+    }
+
+    async fn stop(&self, connector: &str, task: &TaskId) -> Result<TaskView, TaskError> {
+        self.act(connector, task, Action::Stop, "stopped").await
+    }
+
+    async fn health(&self) -> Health {
+        let mut health = self.shared.health();
+        let connectors: Vec<String> = self.connectors.lock().await.keys().cloned().collect();
+        for connector in connectors {
+            match list::counts(self, &connector).await {
+                Ok(counts) => drop(health.tasks.insert(connector, counts)),
+                Err(error) => {
+                    health.trouble.get_or_insert_with(|| error.to_string());
+                }
+            }
+        }
+        health
+    }
+
+    async fn close(&self) -> Result<(), TaskError> {
+        self.closed.store(true, Ordering::SeqCst);
+        let connectors = std::mem::take(&mut *self.connectors.lock().await);
+        futures::future::join_all(connectors.into_values().map(Self::end)).await;
+        self.workflows.shut_down();
+        self.workflows.ended(Duration::ZERO).await;
+        Ok(())
+    }
+}
+
+/// Why a call to the server failed.
+pub(crate) enum Called {
+    /// What is asked for is not there; for one that starts a task, it is there already.
+    NotThere,
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why there is no answer.
+pub(crate) enum Missing {
+    NotThere,
+    Failed(TaskError),
+}
+
+impl From<WorkflowStartError> for Called {
+    fn from(error: WorkflowStartError) -> Self {
+        match error {
+            WorkflowStartError::AlreadyStarted { .. } => Self::NotThere,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<WorkflowUpdateError> for Called {
+    fn from(error: WorkflowUpdateError) -> Self {
+        match error {
+            WorkflowUpdateError::NotFound(_) => Self::NotThere,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<WorkflowQueryError> for Called {
+    fn from(error: WorkflowQueryError) -> Self {
+        match error {
+            WorkflowQueryError::NotFound(_) => Self::NotThere,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<WorkflowInteractionError> for Called {
+    fn from(error: WorkflowInteractionError) -> Self {
+        match error {
+            WorkflowInteractionError::NotFound(_) => Self::NotThere,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+pub(crate) fn no_task(connector: &str, id: &TaskId) -> TaskError {
+    TaskError::NoTask {
+        connector: connector.to_owned(),
+        task: id.clone(),
+    }
+}
+
+fn is_open(status: WorkflowExecutionStatus) -> bool {
+    matches!(
+        status,
+        WorkflowExecutionStatus::Running | WorkflowExecutionStatus::ContinuedAsNew
+    )
+}
+
+/// Makes the same error once more, for another reader.
+fn again(error: &TaskError) -> TaskError {
+    match error {
+        TaskError::Server {
+            server,
+            doing,
+            effect,
+            source,
+        } => TaskError::Server {
+            server: server.clone(),
+            doing,
+            effect: *effect,
+            source: source.to_string().into(),
+        },
+        _ => TaskError::Stopped,
+    }
+}
+
+fn version() -> WorkerDeploymentOptions {
+    WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned())
+}
+
+/// Says who we are, for people who look at the server.
+fn identity() -> String {
+    format!("car-connectors {} pid {}", env!("CARGO_PKG_VERSION"), std::process::id())
+}
