@@ -80,6 +80,12 @@ pub trait Connector: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns the kinds of engines that `serve --tasks-on` can keep tasks on.
+    #[cfg(feature = "tasks")]
+    fn task_engines() -> Vec<std::sync::Arc<dyn crate::tasks::EngineKind>> {
+        Vec::new()
+    }
+
     /// Returns the means to read changes, if the source can tell them.
     ///
     /// Must agree with [`About::incremental`].

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use car_core::Failure;
 use car_core::failure::Effect;
 use car_core::tasks::{
-    Activity, Health, Listing, Resolve, ScheduleEffect, Scheduled, TaskEngine, TaskError,
+    Activity, EngineKind, Health, Listing, Resolve, ScheduleEffect, Scheduled, TaskEngine, TaskError,
     TaskHistory, TaskId, TaskPage, TaskSpec, TaskView,
 };
 use temporalio_client::errors::{
@@ -199,7 +200,7 @@ impl TemporalEngine {
                 effect,
                 source,
             };
-            let text = car_core::Failure::from(again(&error)).chain().join(": ");
+            let text = Failure::from(again(&error)).chain().join(": ");
             self.shared.trouble(Some(text));
             Missing::Failed(error)
         };
@@ -509,6 +510,23 @@ impl TaskEngine for TemporalEngine {
         self.workflows.shut_down();
         self.workflows.ended(Duration::ZERO).await;
         Ok(())
+    }
+}
+
+/// The kind of engine, for connectors that offer it to `serve`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Temporal;
+
+#[async_trait]
+impl EngineKind for Temporal {
+    fn begins(&self) -> &'static [&'static str] {
+        &["temporal://", "temporals://"]
+    }
+
+    async fn open(&self, address: &str) -> Result<Arc<dyn TaskEngine>, Failure> {
+        let address: Address = address.parse()?;
+        let engine = TemporalEngine::connect(&address, TemporalOptions::default()).await?;
+        Ok(Arc::new(engine))
     }
 }
 

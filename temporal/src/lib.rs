@@ -45,7 +45,7 @@ mod worker;
 mod workflow;
 
 pub use address::Address;
-pub use engine::{TemporalEngine, TemporalOptions};
+pub use engine::{Temporal, TemporalEngine, TemporalOptions};
 #[doc(hidden)]
 pub use message::Ahead;
 #[doc(hidden)]

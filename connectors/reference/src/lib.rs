@@ -48,6 +48,11 @@ impl Connector for ReferenceConnector {
         }
     }
 
+    #[cfg(feature = "temporal")]
+    fn task_engines() -> Vec<std::sync::Arc<dyn car_core::tasks::EngineKind>> {
+        vec![std::sync::Arc::new(car_temporal::Temporal)]
+    }
+
     async fn open(settings: Settings, context: Context) -> Result<Self, Failure> {
         Ok(Self {
             client: Client::new(settings, context.cancel)?,

@@ -45,6 +45,11 @@ pub(super) fn command() -> Command {
         )
         .arg(key())
         .arg(state())
+        .arg(text(
+            "tasks-on",
+            "ADDRESS",
+            "Server that keeps the tasks instead of the file, as temporal://HOST:PORT/NAMESPACE",
+        ))
         .arg(text("every", "TIME", "Import once in this time [default: 1h]").conflicts_with("cron"))
         .arg(text(
             "cron",
@@ -107,7 +112,11 @@ async fn serve<C: Connector>(
         Some(key) => key,
         None => kept_key(&tasks)?,
     };
-    let engine = Arc::new(SqliteEngine::open(&tasks).await?);
+    let store = Arc::new(SqliteEngine::open(&tasks).await?);
+    let engine: Arc<dyn TaskEngine> = match verb.get_one::<String>("tasks-on") {
+        Some(address) => elsewhere::<C>(address).await?,
+        None => Arc::clone(&store) as _,
+    };
     let car = match setup.common.car_service_url.is_some()
         || setup.common.car_service_url_for_token.is_some()
     {
@@ -123,8 +132,8 @@ async fn serve<C: Connector>(
         providers.push(Arc::new(imports));
     }
     let manager = Manager::start(ManagerOptions {
-        engine: Arc::clone(&engine) as _,
-        store: Arc::clone(&engine) as _,
+        engine: Arc::clone(&engine),
+        store: Arc::clone(&store) as _,
         providers,
         car: car.clone(),
         cancel: cancel.clone(),
@@ -167,9 +176,34 @@ async fn serve<C: Connector>(
     let answered = answer(listener, router, cancel.clone()).await;
     // Whatever ended the interface, tasks come to rest before the process does.
     cancel.cancel();
-    let closed = engine.close().await;
+    let mut closed = engine.close().await;
+    if verb.get_one::<String>("tasks-on").is_some() {
+        closed = closed.and(store.close().await);
+    }
     answered?;
     Ok(closed?)
+}
+
+/// Opens an engine that is somewhere else.
+async fn elsewhere<C: Connector>(address: &str) -> Result<Arc<dyn TaskEngine>, Failure> {
+    let kinds = C::task_engines();
+    let found = kinds
+        .iter()
+        .find(|kind| kind.begins().iter().any(|begin| address.starts_with(begin)));
+    match found {
+        Some(kind) => kind.open(address).await,
+        None => {
+            let failure = Failure::new(
+                FailureKind::InvalidParameter,
+                format!("`--tasks-on`: this program knows no server for `{address}`"),
+            );
+            let known: Vec<&str> = kinds.iter().flat_map(|kind| kind.begins()).copied().collect();
+            Err(match known.is_empty() {
+                true => failure.hint("it was built without one; a build with `--features temporal` has one"),
+                false => failure.hint(format!("an address begins with {}", known.join(" or "))),
+            })
+        }
+    }
 }
 
 /// Returns how to reach the CAR service.

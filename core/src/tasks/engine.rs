@@ -11,6 +11,7 @@ use super::descriptor::TaskId;
 use super::error::TaskError;
 use super::step::{Resolve, TaskSpec};
 use super::view::{Listing, Status, TaskHistory, TaskPage, TaskView};
+use crate::failure::Failure;
 
 /// Keeps tasks, and runs their steps when they are due.
 ///
@@ -97,6 +98,20 @@ pub trait TaskEngine: Send + Sync {
 
     /// Ends all work: running steps are asked to end and get their grace. The last call.
     async fn close(&self) -> Result<(), TaskError>;
+}
+
+/// A kind of engine that is somewhere else than in a file of the process.
+#[async_trait]
+pub trait EngineKind: Send + Sync {
+    /// Returns what the addresses of such engines begin with, as `temporal://`.
+    fn begins(&self) -> &'static [&'static str];
+
+    /// Opens the engine at an address.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not one, or nobody answers there.
+    async fn open(&self, address: &str) -> Result<Arc<dyn TaskEngine>, Failure>;
 }
 
 /// What scheduling came to.

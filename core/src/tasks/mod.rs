@@ -69,7 +69,7 @@ mod view;
 
 pub use connector::{ConnectorContext, HIDDEN, Provider, TaskConnector};
 pub use descriptor::{LARGEST_DESCRIPTOR, TaskDescriptor, TaskId};
-pub use engine::{Counts, Health, ScheduleEffect, Scheduled, TaskEngine};
+pub use engine::{Counts, EngineKind, Health, ScheduleEffect, Scheduled, TaskEngine};
 pub use error::TaskError;
 pub use execute::{Attempted, attempt};
 pub use ingest::{CarAccess, Ingester};
