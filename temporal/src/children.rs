@@ -7,7 +7,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::ApplicationFailure;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use crate::message::{Begin, Brood, Input, Spawned};
+use crate::message::{Begin, Brood, Form, Input, Spawned};
 use crate::start::{handle, start};
 use crate::workflow::TaskWorkflow;
 
@@ -43,7 +43,7 @@ async fn schedule(
         waiter: waiter.clone(),
         ways: brood.ways.clone(),
     };
-    match start(client, Input::New(Box::new(begin.clone())), &begin).await {
+    match start(client, Input(Form::New(Box::new(begin.clone()))), &begin).await {
         Ok(()) => return Ok(true),
         Err(WorkflowStartError::AlreadyStarted { .. }) => {}
         Err(error) => return Err(ActivityError::application(ApplicationFailure::new(error))),

@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use crate::address::Address;
 use crate::children::Children;
 use crate::list;
-use crate::message::{Action, Begin, Input, RunEnd, Seen, Ways};
+use crate::message::{Action, Begin, Form, Input, RunEnd, Seen, Ways};
 use crate::shared::Shared;
 use crate::start::{handle, start};
 use crate::steps::Steps;
@@ -233,7 +233,7 @@ impl TemporalEngine {
             waiter: None,
             ways: self.ways.clone(),
         };
-        let input = Input::New(Box::new(begin.clone()));
+        let input = Input(Form::New(Box::new(begin.clone())));
         let started = self
             .call("take a task", true, start(&self.client, input, &begin))
             .await;

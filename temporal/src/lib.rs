@@ -42,11 +42,12 @@ mod shared;
 mod start;
 mod steps;
 mod worker;
+#[expect(missing_docs, reason = "the macros of the SDK make constants of methods")]
 mod workflow;
 
 pub use address::Address;
 pub use engine::{Temporal, TemporalEngine, TemporalOptions};
 #[doc(hidden)]
-pub use message::Ahead;
+pub use message::{Ahead, Input};
 #[doc(hidden)]
 pub use workflow::TaskWorkflow;

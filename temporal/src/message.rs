@@ -10,8 +10,12 @@ use serde_json::Value;
 use crate::machine::Machine;
 
 /// What a workflow begins with.
+#[doc(hidden)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Input {
+pub struct Input(pub(crate) Form);
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Form {
     /// A task that is new.
     New(Box<Begin>),
     /// A task whose history has grown long.

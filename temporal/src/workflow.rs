@@ -22,7 +22,7 @@ use temporalio_sdk::{
 use crate::children::Children;
 use crate::machine::{Effect, Finished, Machine, Move};
 use crate::message::{
-    Acted, Action, Again, Ahead, Brood, ChildEnded, Input, Report, RunEnd, Seen, Spawned,
+    Acted, Action, Again, Ahead, Brood, ChildEnded, Form, Input, Report, RunEnd, Seen, Spawned,
     StepInput,
 };
 use crate::steps::{StepReport, Steps};
@@ -68,16 +68,16 @@ struct Timer<'a> {
 impl TaskWorkflow {
     #[init]
     fn new(ctx: &WorkflowContextView, input: Input) -> Self {
-        let machine = match input {
-            Input::New(begin) => Machine::new(*begin, ctx.start_time().map_or(0, millis)),
-            Input::Continued(machine) => *machine,
+        let machine = match input.0 {
+            Form::New(begin) => Machine::new(*begin, ctx.start_time().map_or(0, millis)),
+            Form::Continued(machine) => *machine,
         };
         Self { machine }
     }
 
     /// Runs the task until the end of its history.
     #[run(name = "car-task")]
-    pub(crate) async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         let ctx = &*ctx;
         let mut shown = Status::Active;
         let mut step = Step::none();
@@ -94,7 +94,7 @@ impl TaskWorkflow {
             let at_rest = step.future.is_terminated_now();
             if at_rest && is_long(ctx) && ctx.all_handlers_finished() {
                 let machine = ctx.state(|state| state.machine.clone());
-                let input = Input::Continued(Box::new(machine));
+                let input = Input(Form::Continued(Box::new(machine)));
                 ctx.continue_as_new(input, ContinueAsNewOptions::default())?;
             }
             let now = now(ctx);
@@ -111,12 +111,12 @@ impl TaskWorkflow {
             }
             let version = ctx.state(|state| state.machine.version);
             temporalio_sdk::workflows::select! {
-                report = step.future => {
+                report = &mut step.future => {
                     let finished = finished(step.generation, report);
                     let now = self::now(ctx);
                     ctx.state_mut(|state| state.machine.finished(finished, now));
                 }
-                _ = timer.future => timer.due = None,
+                _ = &mut timer.future => timer.due = None,
                 changed = ctx.wait_condition(|state: &Self| state.machine.version != version
                     || state.machine.has_effects()) => changed?,
             }
