@@ -54,7 +54,11 @@ impl FromStr for Address {
         let tls = match url.scheme() {
             "temporal" => false,
             "temporals" => true,
-            _ => return Err(wrong("it begins with neither `temporal://` nor `temporals://`")),
+            _ => {
+                return Err(wrong(
+                    "it begins with neither `temporal://` nor `temporals://`",
+                ));
+            }
         };
         let host = url.host_str().filter(|host| !host.is_empty());
         let Some(host) = host else {
@@ -97,7 +101,10 @@ mod tests {
     #[test]
     fn addresses_are_read_and_refused() {
         for (text, read) in [
-            ("temporal://127.0.0.1:7000/car", "temporal://127.0.0.1:7000/car"),
+            (
+                "temporal://127.0.0.1:7000/car",
+                "temporal://127.0.0.1:7000/car",
+            ),
             ("temporal://host", "temporal://host:7233/default"),
             ("temporals://[::1]:1/", "temporals://[::1]:1/default"),
         ] {

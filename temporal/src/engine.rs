@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use car_core::Failure;
 use car_core::failure::Effect;
 use car_core::tasks::{
-    Activity, EngineKind, Health, Listing, Resolve, ScheduleEffect, Scheduled, TaskEngine, TaskError,
-    TaskHistory, TaskId, TaskPage, TaskSpec, TaskView,
+    Activity, EngineKind, Health, Listing, Resolve, ScheduleEffect, Scheduled, TaskEngine,
+    TaskError, TaskHistory, TaskId, TaskPage, TaskSpec, TaskView,
 };
 use temporalio_client::errors::{
     WorkflowInteractionError, WorkflowQueryError, WorkflowStartError, WorkflowUpdateError,
@@ -126,8 +126,8 @@ impl TemporalEngine {
             .map_err(|error| failed("be reached", error.into()))?
             .map_err(|error| failed("be reached", error.into()))?;
         let client = ClientOptions::new(address.namespace()).build();
-        let client = Client::new(connection, client)
-            .map_err(|error| failed("be reached", error.into()))?;
+        let client =
+            Client::new(connection, client).map_err(|error| failed("be reached", error.into()))?;
         let runtime = temporalio_sdk::runtime::RuntimeOptions::builder()
             .heartbeat_interval(None)
             .build()
@@ -352,7 +352,6 @@ impl TemporalEngine {
         started.steps.stop();
         started.worker.ended(GRACE).await;
     }
-
 }
 
 #[async_trait]
@@ -617,5 +616,9 @@ fn version() -> WorkerDeploymentOptions {
 
 /// Says who we are, for people who look at the server.
 fn identity() -> String {
-    format!("car-connectors {} pid {}", env!("CARGO_PKG_VERSION"), std::process::id())
+    format!(
+        "car-connectors {} pid {}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    )
 }

@@ -42,7 +42,10 @@ mod shared;
 mod start;
 mod steps;
 mod worker;
-#[expect(missing_docs, reason = "the macros of the SDK make constants of methods")]
+#[expect(
+    missing_docs,
+    reason = "the macros of the SDK make constants of methods"
+)]
 mod workflow;
 
 pub use address::Address;

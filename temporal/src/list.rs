@@ -122,7 +122,10 @@ pub(crate) async fn page(
     let looks = ids
         .into_iter()
         .map(|id| async move { engine.look(connector, &id).await });
-    let looks: Vec<_> = futures::stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let looks: Vec<_> = futures::stream::iter(looks)
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
     let mut tasks = Vec::with_capacity(looks.len());
     for look in looks {
         match look {
@@ -203,7 +206,10 @@ async fn end(engine: &TemporalEngine, connector: &str, id: &TaskId) -> Result<bo
     let options = WorkflowTerminateOptions::builder()
         .reason("the connector was uninstalled")
         .build();
-    match engine.call("forget a task", true, task.terminate(options)).await {
+    match engine
+        .call("forget a task", true, task.terminate(options))
+        .await
+    {
         Ok(()) => Ok(true),
         Err(Missing::NotThere) => Ok(false),
         Err(Missing::Failed(error)) => Err(error),
@@ -239,14 +245,13 @@ pub(crate) async fn counts(
 /// Returns whether a process has begun the step of a task.
 pub(crate) fn step_has_begun(described: &WorkflowExecutionDescription) -> bool {
     let waits = i32::from(PendingActivityState::Scheduled);
-    described
-        .raw()
-        .pending_activities
-        .iter()
-        .any(|activity| {
-            let name = activity.activity_type.as_ref().map(|kind| kind.name.as_str());
-            name == Some("car-step") && activity.state != waits
-        })
+    described.raw().pending_activities.iter().any(|activity| {
+        let name = activity
+            .activity_type
+            .as_ref()
+            .map(|kind| kind.name.as_str());
+        name == Some("car-step") && activity.state != waits
+    })
 }
 
 fn to_hex(bytes: &[u8]) -> String {

@@ -88,7 +88,13 @@ impl Steps {
     }
 
     async fn make(&self, ctx: &ActivityContext, input: StepInput) -> Report {
-        let resolve = Arc::clone(&self.0.resolve.read().unwrap_or_else(PoisonError::into_inner));
+        let resolve = Arc::clone(
+            &self
+                .0
+                .resolve
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         let stop = self.0.stop.child_token();
         let state = input.state.as_ref().map(|state| state.to_string().into());
         let mut step = TaskStep::new(

@@ -75,7 +75,10 @@ impl Running {
         let limit = grace.saturating_add(END);
         let in_time = tokio::time::timeout(limit, ended.wait_for(|ended| *ended)).await;
         if in_time.is_err() {
-            tracing::warn!(seconds = limit.as_secs(), "a worker does not end; it is cut off");
+            tracing::warn!(
+                seconds = limit.as_secs(),
+                "a worker does not end; it is cut off"
+            );
             self.kill.cancel();
         }
     }

@@ -125,7 +125,11 @@ impl TaskWorkflow {
 
     /// Is scheduled once more, by somebody who waits for the answer.
     #[update]
-    pub(crate) fn schedule(&mut self, ctx: &mut SyncWorkflowContext<Self>, task: TaskSpec) -> Again {
+    pub(crate) fn schedule(
+        &mut self,
+        ctx: &mut SyncWorkflowContext<Self>,
+        task: TaskSpec,
+    ) -> Again {
         let now = self.now(ctx);
         self.machine.schedule(task, now)
     }
@@ -308,10 +312,7 @@ async fn spawn(ctx: &WorkflowContext<TaskWorkflow>, brood: Brood) {
         .retry_policy(policy)
         .build();
     // Without a limit to its attempts it fails only when the workflow itself comes to its end.
-    drop(
-        ctx.execute_activity(Children::spawn, brood, options)
-            .await,
-    );
+    drop(ctx.execute_activity(Children::spawn, brood, options).await);
 }
 
 fn finished(generation: u64, report: Result<StepReport, ActivityExecutionError>) -> Finished {

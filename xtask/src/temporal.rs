@@ -73,7 +73,10 @@ impl Temporal {
                 bail!("the Temporal server ended at its start: {status}");
             }
             if since.elapsed() > LIMIT {
-                bail!("the Temporal server does not start in {} s", LIMIT.as_secs());
+                bail!(
+                    "the Temporal server does not start in {} s",
+                    LIMIT.as_secs()
+                );
             }
             std::thread::sleep(LOOK);
         }

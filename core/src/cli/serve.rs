@@ -197,9 +197,14 @@ async fn elsewhere<C: Connector>(address: &str) -> Result<Arc<dyn TaskEngine>, F
                 FailureKind::InvalidParameter,
                 format!("`--tasks-on`: this program knows no server for `{address}`"),
             );
-            let known: Vec<&str> = kinds.iter().flat_map(|kind| kind.begins()).copied().collect();
+            let known: Vec<&str> = kinds
+                .iter()
+                .flat_map(|kind| kind.begins())
+                .copied()
+                .collect();
             Err(match known.is_empty() {
-                true => failure.hint("it was built without one; a build with `--features temporal` has one"),
+                true => failure
+                    .hint("it was built without one; a build with `--features temporal` has one"),
                 false => failure.hint(format!("an address begins with {}", known.join(" or "))),
             })
         }

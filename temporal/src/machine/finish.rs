@@ -79,7 +79,8 @@ impl Machine {
         children.iter().all(|child| {
             let id = child.descriptor().id(&self.connector);
             let waits = goes_on && child.is_awaited();
-            id != self.id && !(waits && self.waiters.iter().any(|waiter| waiter.chain.contains(&id)))
+            id != self.id
+                && !(waits && self.waiters.iter().any(|waiter| waiter.chain.contains(&id)))
         })
     }
 
@@ -88,7 +89,10 @@ impl Machine {
             return;
         }
         self.wait = self.wait.saturating_add(1);
-        for child in children.iter().filter(|child| goes_on && child.is_awaited()) {
+        for child in children
+            .iter()
+            .filter(|child| goes_on && child.is_awaited())
+        {
             let id = child.descriptor().id(&self.connector);
             if self.awaited.iter().any(|awaited| awaited.child == id) {
                 continue;

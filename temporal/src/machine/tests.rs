@@ -106,7 +106,11 @@ fn what_an_older_run_comes_to_does_not_count() {
     let again = task.schedule(again, 5);
     assert_eq!((again.effect, again.run), (ScheduleEffect::Restarted, 2));
     assert!(task.wants_end());
-    assert_eq!(until(&mut task, 5), None, "not before the old step has ended");
+    assert_eq!(
+        until(&mut task, 5),
+        None,
+        "not before the old step has ended"
+    );
     let report = Report::Ended {
         state: Some(json!("old")),
         then: Then::Done,
@@ -157,7 +161,10 @@ fn a_step_spawns_once_however_often_it_asks() {
     assert_eq!(made.run, 2);
     finish(&mut task, &made, ended(Then::Done, Vec::new()), 3);
     task.spawned(spawned(), 4);
-    assert_eq!((until(&mut task, 4), task.status), (None, Status::Terminated));
+    assert_eq!(
+        (until(&mut task, 4), task.status),
+        (None, Status::Terminated)
+    );
 }
 
 #[test]

@@ -11,7 +11,9 @@ use car_core::tasks::{Outcome, Status, TaskEngine, TaskError, TaskSpec};
 use car_temporal::{Address, TaskWorkflow, TemporalEngine, TemporalOptions};
 use temporalio_client::WorkflowDescribeOptions;
 
-use crate::support::{Other, PROGRAM, PATIENCE, client, needed, options, say, server, soon, unique};
+use crate::support::{
+    Other, PATIENCE, PROGRAM, client, needed, options, say, server, soon, unique,
+};
 use crate::tasks::support::{CONNECTOR, id, named, steps};
 
 /// The test that is another process.
@@ -129,7 +131,9 @@ fn failover(prefix: &str) -> TemporalOptions {
 async fn tasks_of_a_process_that_is_killed_go_on_in_another() {
     let Some(address) = server() else { return };
     let prefix = unique();
-    let engine = TemporalEngine::connect(&address, failover(&prefix)).await.unwrap();
+    let engine = TemporalEngine::connect(&address, failover(&prefix))
+        .await
+        .unwrap();
     let place = format!("{address} {prefix}");
     let mut other = Other::start(OTHER, "work", Path::new(&place)).await;
     engine.schedule(CONNECTOR, spec("task")).await.unwrap();
@@ -167,7 +171,10 @@ impl Own {
             .spawn()
             .unwrap();
         soon(async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_err()
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })
@@ -234,7 +241,13 @@ async fn a_server_that_goes_away_is_told_and_nothing_is_lost_when_it_is_back() {
     first.kill();
     let error = engine.schedule(CONNECTOR, spec("other")).await.unwrap_err();
     assert!(
-        matches!(error, TaskError::Server { effect: Effect::Unknown, .. }),
+        matches!(
+            error,
+            TaskError::Server {
+                effect: Effect::Unknown,
+                ..
+            }
+        ),
         "{error:?}"
     );
     assert!(engine.health().await.trouble.is_some());
