@@ -97,7 +97,6 @@ pub(crate) async fn client(address: &Address) -> Client {
 /// Engines with names of their own on the server.
 pub(crate) struct OnTemporal {
     pub(crate) address: Address,
-    pub(crate) prefix: String,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) options: TemporalOptions,
     known: Arc<Known>,
@@ -127,7 +126,6 @@ impl OnTemporal {
         Self {
             address,
             options: options(&prefix),
-            prefix,
             clock,
             known,
         }
