@@ -1,6 +1,7 @@
 //! Children of a step as an activity: starts those that are new, and asks those that are known.
 
 use car_core::tasks::Restart;
+use futures::TryStreamExt as _;
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
 use temporalio_client::{Client, WorkflowSignalOptions};
 use temporalio_macros::activities;
@@ -10,6 +11,10 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use crate::message::{Begin, Brood, Form, Input, Spawned};
 use crate::start::{handle, start};
 use crate::workflow::TaskWorkflow;
+
+/// Children that are scheduled at the same time, where a step has more than a few.
+const AT_ONCE: usize = 16;
+const FEW: usize = 20;
 
 /// Schedules the children of steps.
 pub(crate) struct Children;
@@ -21,11 +26,20 @@ impl Children {
     #[activity(name = "car-children")]
     pub(crate) async fn spawn(ctx: ActivityContext, brood: Brood) -> Result<(), ActivityError> {
         let client = ctx.client();
-        for child in &brood.children {
-            // A child that comes to its end in between is looked at once more.
-            while !schedule(&client, &brood, child).await? {}
-        }
-        Ok(())
+        let (mut brood, children) = (brood.clone(), brood.children);
+        brood.children = Vec::new();
+        // A few come one after the other, so that lists have them in their order.
+        let at_once = if children.len() > FEW { AT_ONCE } else { 1 };
+        futures::stream::iter(children.into_iter().map(Ok))
+            .try_for_each_concurrent(at_once, |child| {
+                let (client, brood) = (client.clone(), brood.clone());
+                async move {
+                    // A child that comes to its end in between is looked at once more.
+                    while !schedule(&client, &brood, &child).await? {}
+                    Ok(())
+                }
+            })
+            .await
     }
 }
 

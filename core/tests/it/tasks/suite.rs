@@ -56,8 +56,7 @@ macro_rules! stamp {
                 stopping_a_task_ends_its_step_and_retrying_starts_it_again
                 halting_a_connector_gives_steps_their_grace
                 a_connector_is_forgotten_with_all_of_its_tasks
-                lists_are_paged_and_filtered
-                steps_take_turns_when_workers_are_few;
+                lists_are_paged_and_filtered;
             time:
                 waits_are_not_begun_anew_by_a_restart
                 missed_runs_are_made_up_for_once
@@ -66,11 +65,14 @@ macro_rules! stamp {
     };
 }
 
-/// The tests of the suite for engines that go by the clock of the machine they are on.
+/// The tests of the suite for engines that go by the clock of the machine they are on, and do
+/// what is due the longest first.
 macro_rules! stamp_clock {
     ($place:expr) => {
         $crate::tasks::suite::suite! {
             $place;
+            lifecycle:
+                steps_take_turns_when_workers_are_few;
             time:
                 a_clock_that_is_set_back_does_not_hold_up_waits
                 a_clock_that_is_set_forward_does_not_shorten_waits
