@@ -28,6 +28,8 @@ mod summary;
 mod tasks;
 mod test_connection;
 mod verb;
+#[cfg(feature = "serve")]
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -106,7 +108,9 @@ pub fn run<C: Connector>(
             };
         }
         #[cfg(feature = "serve")]
-        Verb::Serve => return work::<C>(Verb::Serve, about, &catalog, &line, environment, console),
+        verb @ (Verb::Serve | Verb::Worker) => {
+            return work::<C>(verb, about, &catalog, &line, environment, console);
+        }
         #[cfg(feature = "serve")]
         Verb::Tasks => {
             let verb = line.matches().subcommand().map(|(_, verb)| verb);
@@ -165,6 +169,11 @@ fn work<C: Connector>(
         #[cfg(feature = "serve")]
         Verb::Serve => match arguments {
             Some(verb) => serve::run::<C>(&setup, catalog, verb, environment),
+            None => exit::SUCCESS,
+        },
+        #[cfg(feature = "serve")]
+        Verb::Worker => match arguments {
+            Some(verb) => worker::run::<C>(&setup, catalog, verb),
             None => exit::SUCCESS,
         },
         _ => {

@@ -39,6 +39,9 @@ use crate::workflow::TaskWorkflow;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Grace for steps of an engine that is halted, beyond what their policies say.
 const GRACE: Duration = Duration::from_secs(30);
+/// How long the server keeps a task for the process that had it last, before any other may have
+/// it: what tasks, and questions about them, wait for after a process has died.
+const STICKY: Duration = Duration::from_secs(2);
 /// First and longest wait between two looks at a run that is waited for.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
@@ -145,6 +148,7 @@ impl TemporalEngine {
         let (runtime, shared) = (Arc::new(runtime), Arc::<Shared>::default());
         let worker = WorkerOptions::new(ways.tasks())
             .deployment_options(version())
+            .sticky_queue_schedule_to_start_timeout(STICKY)
             .register_activities(Children)
             .register_workflow::<TaskWorkflow>()
             .map_err(|error| failed("be given its workflows", error.into()))?

@@ -29,6 +29,8 @@
 //! - Failed attempts: 50 are kept of a task, their texts cut at 500 characters.
 //! - A process that is stopped for longer than the heartbeat, and then goes on, may be at a step
 //!   that another one is at too, until its next heartbeat.
+//! - What the server has just given to a process that ends goes on after the heartbeat, or at once
+//!   where the server has `frontend.enableCancelWorkerPollsOnShutdown`.
 //! - Descriptors, states and errors are readable for whoever may read the server's namespace.
 //!   Settings of connectors are not among them: they stay in the store of the process.
 

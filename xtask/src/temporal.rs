@@ -17,6 +17,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often it is tried whether it is there.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Has the server end the calls of a worker that ends.
+const CANCEL_POLLS: &str = "frontend.enableCancelWorkerPollsOnShutdown=true";
+
 /// A server that ends when this is dropped.
 pub(crate) struct Temporal {
     program: PathBuf,
@@ -49,6 +52,8 @@ impl Temporal {
             .args(["--search-attribute", "CarConnector=Keyword"])
             .args(["--search-attribute", "CarStatus=Keyword"])
             .args(["--search-attribute", "CarParent=Keyword"])
+            // Else what a worker that ends has just been given waits until it counts as dead.
+            .args(["--dynamic-config-value", CANCEL_POLLS])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -19,7 +19,9 @@ use crate::secret::Secret;
 use crate::serve::{
     EngineOptions, ImportProvider, Imports, ServeOptions, answer, listen, random_key, router, when,
 };
-use crate::tasks::{CarAccess, Manager, ManagerOptions, SqliteEngine, TaskEngine};
+use crate::tasks::{
+    CarAccess, Manager, ManagerOptions, Provider, Recurring, SqliteEngine, TaskEngine,
+};
 use crate::telemetry::{LogReporter, Value};
 
 /// Where it listens when nobody says.
@@ -45,11 +47,7 @@ pub(super) fn command() -> Command {
         )
         .arg(key())
         .arg(state())
-        .arg(text(
-            "tasks-on",
-            "ADDRESS",
-            "Server that keeps the tasks instead of the file, as temporal://HOST:PORT/NAMESPACE",
-        ))
+        .arg(tasks_on())
         .arg(text("every", "TIME", "Import once in this time [default: 1h]").conflicts_with("cron"))
         .arg(text(
             "cron",
@@ -76,6 +74,14 @@ pub(super) fn state() -> Arg {
         .value_parser(clap::value_parser!(PathBuf))
         .default_value("connector-tasks.db")
         .help("File with the tasks and the installed connectors")
+}
+
+/// Makes the argument for the server with the tasks.
+pub(super) fn tasks_on() -> Arg {
+    Arg::new("tasks-on")
+        .long("tasks-on")
+        .value_name("ADDRESS")
+        .help("Server that keeps the tasks, as temporal://HOST:PORT/NAMESPACE")
 }
 
 /// Serves until a signal comes, and returns the exit code.
@@ -117,42 +123,17 @@ async fn serve<C: Connector>(
         Some(address) => elsewhere::<C>(address).await?,
         None => Arc::clone(&store) as _,
     };
-    let car = match setup.common.car_service_url.is_some()
-        || setup.common.car_service_url_for_token.is_some()
-    {
-        true => Some(access(setup)?),
-        false => None,
-    };
-    let options: EngineOptions =
-        Arc::new(|common: &Common, source: &str| import::engine_options(common, source));
-    let mut providers = C::task_providers();
-    if let Some(car) = &car {
-        let imports =
-            ImportProvider::<C>::new(catalog.clone(), Arc::clone(car), Arc::clone(&options));
-        providers.push(Arc::new(imports));
-    }
+    let means = Means::new::<C>(setup, catalog)?;
     let manager = Manager::start(ManagerOptions {
         engine: Arc::clone(&engine),
         store: Arc::clone(&store) as _,
-        providers,
-        car: car.clone(),
+        providers: means.providers.clone(),
+        car: means.car.clone(),
         cancel: cancel.clone(),
     })
     .await?;
     if !setup.source().is_empty() {
-        setup.loaded.require_own_and(&[])?;
-        let car = match car {
-            Some(car) => car,
-            None => access(setup)?,
-        };
-        let source = setup.source();
-        let imports = Imports::<C>::new(
-            setup.loaded.clone(),
-            source,
-            options(&setup.common, source),
-            car,
-            when,
-        );
+        let (source, imports) = (setup.source(), means.imports::<C>(setup, when)?);
         imports.check(&cancel).await?;
         let connector = Arc::new(imports);
         let started = manager
@@ -184,8 +165,55 @@ async fn serve<C: Connector>(
     Ok(closed?)
 }
 
+/// What connectors are made with.
+pub(super) struct Means {
+    pub(super) car: Option<Arc<CarAccess>>,
+    pub(super) providers: Vec<Arc<dyn Provider>>,
+    options: EngineOptions,
+}
+
+impl Means {
+    /// Gathers it from the settings. Imports can be installed where there is a CAR service.
+    pub(super) fn new<C: Connector>(setup: &Setup, catalog: &Catalog) -> Result<Self, Failure> {
+        let common = &setup.common;
+        let has_car =
+            common.car_service_url.is_some() || common.car_service_url_for_token.is_some();
+        let car = has_car.then(|| access(setup)).transpose()?;
+        let options: EngineOptions =
+            Arc::new(|common: &Common, source: &str| import::engine_options(common, source));
+        let mut providers = C::task_providers();
+        if let Some(car) = &car {
+            let imports =
+                ImportProvider::<C>::new(catalog.clone(), Arc::clone(car), Arc::clone(&options));
+            providers.push(Arc::new(imports));
+        }
+        Ok(Self {
+            car,
+            providers,
+            options,
+        })
+    }
+
+    /// Makes the imports that the settings of the process ask for.
+    pub(super) fn imports<C: Connector>(
+        &self,
+        setup: &Setup,
+        when: Recurring,
+    ) -> Result<Imports<C>, Failure> {
+        setup.loaded.require_own_and(&[])?;
+        let car = match &self.car {
+            Some(car) => Arc::clone(car),
+            None => access(setup)?,
+        };
+        let source = setup.source();
+        let options = (self.options)(&setup.common, source);
+        let loaded = setup.loaded.clone();
+        Ok(Imports::new(loaded, source, options, car, when))
+    }
+}
+
 /// Opens an engine that is somewhere else.
-async fn elsewhere<C: Connector>(address: &str) -> Result<Arc<dyn TaskEngine>, Failure> {
+pub(super) async fn elsewhere<C: Connector>(address: &str) -> Result<Arc<dyn TaskEngine>, Failure> {
     let kinds = C::task_engines();
     let found = kinds
         .iter()

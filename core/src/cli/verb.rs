@@ -19,6 +19,9 @@ pub(super) enum Verb {
     /// Staying up.
     #[cfg(feature = "serve")]
     Serve,
+    /// Doing the steps of tasks that a server keeps.
+    #[cfg(feature = "serve")]
+    Worker,
     /// The client of a process that stays up.
     #[cfg(feature = "serve")]
     Tasks,
@@ -65,6 +68,7 @@ pub(super) fn add_all(command: Command) -> Command {
     #[cfg(feature = "serve")]
     let command = command
         .subcommand(super::serve::command())
+        .subcommand(super::worker::command())
         .subcommand(super::tasks::command());
     command
         .subcommand(
@@ -109,6 +113,8 @@ impl Verb {
             Some(("quarantine", _)) => Self::Quarantine,
             #[cfg(feature = "serve")]
             Some(("serve", _)) => Self::Serve,
+            #[cfg(feature = "serve")]
+            Some(("worker", _)) => Self::Worker,
             #[cfg(feature = "serve")]
             Some(("tasks", _)) => Self::Tasks,
             Some(("spec", verb)) if verb.get_flag("capabilities") => Self::Spec(Spec::Capabilities),

@@ -172,6 +172,57 @@ impl Manager {
         limit: usize,
         connector: Arc<dyn TaskConnector>,
     ) -> Result<(), ConnectorError> {
+        let installed = Some(Hook::Install);
+        self.fixed(name, provider, limit, connector, installed)
+            .await
+    }
+
+    /// Does the steps of a connector that the flags of the process make and that runs in another
+    /// process: schedules nothing, and stores nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken, and what the engine fails with.
+    pub async fn work_for_fixed(
+        &self,
+        name: &str,
+        provider: &str,
+        limit: usize,
+        connector: Arc<dyn TaskConnector>,
+    ) -> Result<(), ConnectorError> {
+        self.fixed(name, provider, limit, connector, None).await
+    }
+
+    /// Does the steps of a connector that is installed in another process, with the same
+    /// settings: schedules nothing, and stores nothing. Without a kind, it is the one with that
+    /// name, or the only one.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken, there is no such kind, or the settings are not valid.
+    pub async fn work_for(
+        &self,
+        name: &str,
+        provider: Option<&str>,
+        settings: Value,
+    ) -> Result<(), ConnectorError> {
+        check_name(name)?;
+        let provider = self.kind(name, provider)?;
+        let settings = provider.complete(settings);
+        let loaded = self.load(name, &provider, &settings).await;
+        let connector = loaded.map_err(|failure| ConnectorError::Settings(Box::new(failure)))?;
+        self.work_for_fixed(name, provider.name(), provider.limit(), connector)
+            .await
+    }
+
+    async fn fixed(
+        &self,
+        name: &str,
+        provider: &str,
+        limit: usize,
+        connector: Arc<dyn TaskConnector>,
+        hook: Option<Hook>,
+    ) -> Result<(), ConnectorError> {
         check_name(name)?;
         if self.find(name).is_ok() {
             return Err(ConnectorError::Exists(name.to_owned()));
@@ -190,13 +241,16 @@ impl Manager {
         };
         let resolver = Arc::new(Resolver(Arc::clone(&connector)));
         self.engine().start(name, limit, resolver).await?;
-        let installed = self.call(name, &connector, Hook::Install).await;
+        let called = match hook {
+            Some(hook) => self.call(name, &connector, hook).await,
+            None => Ok(()),
+        };
         self.remember(Known {
             row,
             connector: Some(connector),
             fixed: true,
         });
-        installed.map_err(|failure| ConnectorError::Hook {
+        called.map_err(|failure| ConnectorError::Hook {
             doing: "started",
             failure: Box::new(failure),
         })
@@ -213,6 +267,15 @@ impl Manager {
         found
             .cloned()
             .ok_or_else(|| ConnectorError::Provider(name.to_owned()))
+    }
+
+    /// Finds the kind of a new connector: the one that is named, the only one, or that of its name.
+    fn kind(&self, name: &str, kind: Option<&str>) -> Result<Arc<dyn Provider>, ConnectorError> {
+        match (kind, self.providers()) {
+            (Some(kind), _) => self.provider(kind),
+            (None, [only]) => Ok(Arc::clone(only)),
+            (None, _) => self.provider(name),
+        }
     }
 
     fn known<T>(&self, look: impl FnOnce(&mut BTreeMap<String, Known>) -> T) -> T {

@@ -150,6 +150,9 @@ async fn tasks_of_a_process_that_is_killed_go_on_in_another() {
     engine.close().await.unwrap();
 }
 
+/// Has the server end the calls of a worker that ends.
+const CANCEL_POLLS: &str = "frontend.enableCancelWorkerPollsOnShutdown=true";
+
 /// A server of a test's own, with its data in a file.
 struct Own {
     child: Child,
@@ -165,6 +168,7 @@ impl Own {
             .args(["--metrics-port", &free_port().to_string()])
             .arg("--db-filename")
             .arg(data)
+            .args(["--dynamic-config-value", CANCEL_POLLS])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

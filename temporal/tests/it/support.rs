@@ -119,10 +119,10 @@ impl OnTemporal {
         let clock = Arc::new(TestClock::new());
         let known = Arc::new(Known::default());
         let (theirs, there, names) = (Arc::clone(&known), address.clone(), prefix.clone());
-        clock.on_pass(move |by| {
+        *clock.on_pass.lock().unwrap() = Some(Box::new(move |by| {
             let pass = pass(&theirs, &there, &names, by);
             tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(pass));
-        });
+        }));
         Self {
             address,
             options: options(&prefix),
@@ -167,6 +167,11 @@ impl Place for OnTemporal {
 
     fn clock(&self) -> &TestClock {
         &self.clock
+    }
+
+    fn many(&self) -> usize {
+        // Each is a workflow, and the server shares the machine with other tests.
+        200
     }
 }
 

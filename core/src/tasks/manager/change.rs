@@ -43,11 +43,7 @@ impl Manager {
         if self.find(name).is_ok() {
             return Err(ConnectorError::Exists(name.to_owned()));
         }
-        let provider = match (provider, self.providers()) {
-            (Some(provider), _) => self.provider(provider)?,
-            (None, [only]) => Arc::clone(only),
-            (None, _) => self.provider(name)?,
-        };
+        let provider = self.kind(name, provider)?;
         let settings = provider.complete(settings);
         let loaded = self.load(name, &provider, &settings).await;
         let connector = loaded.map_err(|failure| ConnectorError::Settings(Box::new(failure)))?;

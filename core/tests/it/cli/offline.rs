@@ -93,6 +93,7 @@ async fn the_spec_is_json() {
         "test-connection",
         "quarantine",
         "serve",
+        "worker",
         "tasks",
         "spec",
         "completions",

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use car_core::failure::{Failure, FailureKind, Retry};
 use car_core::state::{Boot, Clock, Moment, SystemClock};
 use car_core::tasks::{
-    Outcome, Policy, Resolve, SqliteEngine, SqliteOptions, Status, Step, Task, TaskDescriptor,
-    TaskEngine, TaskError, TaskId, TaskView,
+    MOST_CHILDREN, Outcome, Policy, Resolve, SqliteEngine, SqliteOptions, Status, Step, Task,
+    TaskDescriptor, TaskEngine, TaskError, TaskId, TaskView,
 };
 use tokio::sync::mpsc;
 
@@ -29,7 +29,8 @@ pub(crate) struct TestClock {
     wall: AtomicI64,
     uptime: AtomicI64,
     boot: AtomicU64,
-    on_pass: Mutex<Option<OnPass>>,
+    /// Who learns of time that is let pass: engines that do not look at this clock.
+    pub(crate) on_pass: Mutex<Option<OnPass>>,
 }
 
 impl std::fmt::Debug for TestClock {
@@ -47,11 +48,6 @@ impl TestClock {
             boot: AtomicU64::new(0),
             on_pass: Mutex::new(None),
         }
-    }
-
-    /// Has somebody learn of time that is let pass, for engines that do not look at this clock.
-    pub(crate) fn on_pass(&self, learn: impl Fn(i64) + Send + Sync + 'static) {
-        *self.on_pass.lock().unwrap() = Some(Box::new(learn));
     }
 
     /// Lets time pass.
@@ -104,6 +100,11 @@ pub(crate) trait Place: Send + Sync {
 
     /// Returns the clock of the engines.
     fn clock(&self) -> &TestClock;
+
+    /// Returns how many children of one step a test can wait for.
+    fn many(&self) -> usize {
+        MOST_CHILDREN
+    }
 }
 
 /// Embedded engines.

@@ -130,10 +130,11 @@ pub(crate) async fn a_step_that_does_not_listen_is_cut_off(place: &impl Place) {
 }
 
 pub(crate) async fn a_flood_of_children_is_refused(place: &impl Place) {
-    let work = steps(|step| async move {
+    let many = place.many();
+    let work = steps(move |step| async move {
         let count = match word(&step).as_str() {
             "flood" => MOST_CHILDREN + 1,
-            "many" => MOST_CHILDREN,
+            "many" => many,
             _ => 0,
         };
         let children = (0..count).map(|number| spec(&format!("child {number}")));
@@ -149,7 +150,8 @@ pub(crate) async fn a_flood_of_children_is_refused(place: &impl Place) {
         "{error}"
     );
     engine.run(CONNECTOR, spec("many"), PATIENCE).await.unwrap();
-    status(&engine, "child 999", Status::Terminated).await;
+    let last = format!("child {}", many - 1);
+    status(&engine, &last, Status::Terminated).await;
 }
 
 pub(crate) async fn a_task_cannot_wait_for_itself(place: &impl Place) {
