@@ -12,6 +12,7 @@
 //!   cut short, delayed, doubled, reordered, or answered with what a test wants.
 //! - [`Recording`] keeps what passed through an [`HttpProxy`] in a readable file without secrets,
 //!   and [`Replay`] is a server that answers from it.
+//! - [`saga::SagaDriver`] makes everything go wrong around a saga, and looks at what is left.
 //! - [`conformance!`] stamps one suite of tests for every connector.
 //! - [`Chromium`] opens pages, uses them by keyboard, and tells what axe finds wrong with them.
 //! - [`ServiceProcess`] is the service as a process of its own, for tests that kill it.
@@ -37,6 +38,7 @@ mod program;
 mod proxy;
 mod query;
 mod record;
+pub mod saga;
 mod service;
 mod service_process;
 mod serving;

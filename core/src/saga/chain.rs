@@ -289,7 +289,9 @@ impl<'a, R: Request> Work<'a, R> {
             return Err(interrupted());
         }
         context.enter(Some(step.name()), Phase::Execute, starts.saturating_add(1));
-        if status != StepStatus::Started {
+        // An attempt before this one may have written, whatever this one says of itself.
+        let earlier = status != StepStatus::Pending;
+        if !earlier {
             match applies(self.saga, step, request, context).await {
                 Ok(true) => {}
                 Ok(false) => return self.note(Event::Passed { step: at }).map(|()| None),
@@ -309,15 +311,15 @@ impl<'a, R: Request> Work<'a, R> {
             .while_claimed(execute(self.saga, step, request, context))
             .await?;
         match ended {
-            Ok(Response::Done) => self.note(Event::Done {
+            Ok(Response::Skip { .. }) if !earlier => self.note(Event::Passed { step: at }),
+            Ok(Response::Done | Response::Skip { .. }) => self.note(Event::Done {
                 step: at,
                 request: value(request)?,
             }),
-            Ok(Response::Skip { .. }) => self.note(Event::Passed { step: at }),
             Ok(Response::Fail { message }) => {
                 let message = message.unwrap_or_else(|| "the step refused".to_owned());
                 let failure = Failure::new(FailureKind::Source, message);
-                self.failed(at, failure, false, request)
+                self.failed(at, failure, earlier, request)
             }
             Ok(response) => {
                 self.note(Event::Waiting {
@@ -329,7 +331,7 @@ impl<'a, R: Request> Work<'a, R> {
             }
             Err(failure) if cut_off(&failure, context) => return Err(failure),
             Err(failure) => {
-                let undo = context.reached != Reached::Nothing;
+                let undo = earlier || context.reached != Reached::Nothing;
                 self.failed(at, failure, undo, request)
             }
         }?;

@@ -7,4 +7,5 @@
 
 mod http_proxy;
 mod recording;
+mod saga;
 mod simulation;
