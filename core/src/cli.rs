@@ -8,6 +8,8 @@
 mod bars;
 mod completions;
 mod console;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod grid;
 mod import;
 mod number;
@@ -74,7 +76,14 @@ pub fn run<C: Connector>(
     }
     let own_verbs = C::verbs();
     let own_commands = own_verbs.iter().map(|verb| verb.command.clone());
-    let catalog = Catalog::new::<C::Settings>(command(&about).subcommands(own_commands));
+    let command = command(&about).subcommands(own_commands);
+    #[cfg(feature = "exchange")]
+    let command = command.subcommands(exchange::commands::<C>());
+    let catalog = Catalog::new::<C::Settings>(command);
+    #[cfg(feature = "exchange")]
+    if let Some((mode, argv)) = exchange::asked_for(&argv, &catalog) {
+        return exchange::run::<C>(mode, argv, about, environment);
+    }
     let mut console = Console::before_settings(&about);
     let line = match catalog.read(argv.iter().cloned()) {
         Ok(line) => line,
@@ -185,7 +194,12 @@ fn work<C: Connector>(
 
 /// Makes the command line without the settings.
 fn command(about: &About) -> Command {
-    let command = Command::new(about.name)
+    verb::add_all(command_without_verbs(about, about.name.to_owned()))
+}
+
+/// Makes a command line that has neither verbs nor settings.
+fn command_without_verbs(about: &About, name: String) -> Command {
+    Command::new(name)
         .about(about.description)
         .max_term_width(100)
         .disable_help_flag(true)
@@ -212,8 +226,7 @@ fn command(about: &About) -> Command {
                 .action(ArgAction::SetTrue)
                 .global(true)
                 .help("Exit with 0 at once, to show that the program starts"),
-        );
-    verb::add_all(command)
+        )
 }
 
 fn prints_version(matches: &clap::ArgMatches) -> bool {

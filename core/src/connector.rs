@@ -75,6 +75,13 @@ pub trait Connector: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns the modes in which the connector exchanges rows, beside `data-source` with
+    /// `--collection`, which every connector has.
+    #[cfg(feature = "exchange")]
+    fn modes() -> crate::exchange::Modes {
+        crate::exchange::Modes::none()
+    }
+
     /// Returns the verbs of the command line that this connector has beside those of all.
     fn verbs() -> Vec<OwnVerb> {
         Vec::new()

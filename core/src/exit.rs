@@ -27,6 +27,10 @@ pub const fn exit_code(kind: FailureKind) -> u8 {
         FailureKind::SourceForbidden => 53,
         FailureKind::SourceInvalidParameter => 54,
         FailureKind::SourceData => 55,
+        FailureKind::PlatformUnavailable => 60,
+        FailureKind::PlatformRejected => 61,
+        FailureKind::PlatformUnexpected => 62,
+        FailureKind::RowsLost => 63,
     }
 }
 
@@ -51,6 +55,10 @@ pub const fn clears_saved_state(kind: FailureKind) -> bool {
         | FailureKind::SourceAuthentication
         | FailureKind::SourceForbidden
         | FailureKind::SourceInvalidParameter
-        | FailureKind::SourceData => false,
+        | FailureKind::SourceData
+        | FailureKind::PlatformUnavailable
+        | FailureKind::PlatformRejected
+        | FailureKind::PlatformUnexpected
+        | FailureKind::RowsLost => false,
     }
 }

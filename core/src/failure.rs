@@ -51,6 +51,15 @@ pub enum FailureKind {
     SourceInvalidParameter,
     /// What the data source sent cannot be processed.
     SourceData,
+    /// The platform that rows are exchanged with could not be reached, or cannot answer now.
+    PlatformUnavailable,
+    /// The platform that rows are exchanged with refused what was sent.
+    PlatformRejected,
+    /// The platform that rows are exchanged with answered something that the protocol does not
+    /// know.
+    PlatformUnexpected,
+    /// Rows were lost, or may be there twice, on their way from or to the platform.
+    RowsLost,
 }
 
 /// Whether the same call may succeed later.

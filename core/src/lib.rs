@@ -12,6 +12,8 @@ pub mod cli;
 pub mod config;
 pub mod connector;
 pub mod engine;
+#[cfg(feature = "exchange")]
+pub mod exchange;
 pub mod exit;
 pub mod failure;
 #[cfg(feature = "fuzzing")]

@@ -57,13 +57,18 @@ impl LogLayer {
 /// Returns a subscriber that writes events of this level and above, those of chatty libraries
 /// only from warnings up.
 pub fn subscriber(writer: Arc<LineWriter>, level: LevelFilter) -> impl Subscriber + Send + Sync {
+    Registry::default().with(LogLayer::new(writer).with_filter(targets(level)))
+}
+
+/// Returns a filter for events of this level and above, those of chatty libraries only from
+/// warnings up.
+pub(crate) fn targets(level: LevelFilter) -> Targets {
     let quiet = LevelFilter::WARN.min(level);
-    let targets = CHATTY
+    CHATTY
         .iter()
         .fold(Targets::new().with_default(level), |targets, name| {
             targets.with_target(*name, quiet)
-        });
-    Registry::default().with(LogLayer::new(writer).with_filter(targets))
+        })
 }
 
 impl<S: Subscriber> Layer<S> for LogLayer {
@@ -80,7 +85,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 }
 
-fn level(level: Level) -> &'static str {
+pub(crate) fn level(level: Level) -> &'static str {
     match level {
         Level::ERROR => "ERROR",
         Level::WARN => "WARN",
@@ -90,10 +95,11 @@ fn level(level: Level) -> &'static str {
     }
 }
 
+/// The fields of an event.
 #[derive(Default)]
-struct Fields {
-    message: String,
-    others: Vec<(&'static str, Value)>,
+pub(crate) struct Fields {
+    pub(crate) message: String,
+    pub(crate) others: Vec<(&'static str, Value)>,
 }
 
 impl Fields {

@@ -13,6 +13,8 @@
 //! - [`Recording`] keeps what passed through an [`HttpProxy`] in a readable file without secrets,
 //!   and [`Replay`] is a server that answers from it.
 //! - [`saga::SagaDriver`] makes everything go wrong around a saga, and looks at what is left.
+//! - [`Emulator`] is the container API of a platform, with rows from files; the program
+//!   `container-api-emulator` is the same.
 //! - [`conformance!`] stamps one suite of tests for every connector.
 //! - [`Chromium`] opens pages, uses them by keyboard, and tells what axe finds wrong with them.
 //! - [`ServiceProcess`] is the service as a process of its own, for tests that kill it.
@@ -31,6 +33,7 @@ mod binary;
 mod browser;
 pub mod conformance;
 mod connection_page;
+mod emulator;
 mod folder;
 mod graph;
 mod http_proxy;
@@ -49,6 +52,7 @@ mod wait;
 pub use binary::binary;
 pub use browser::{Chromium, Form};
 pub use connection_page::assert_connection_page;
+pub use emulator::{Emulator, EmulatorOptions, Fault as CallFault, How, LogEntry};
 pub use folder::TestFolder;
 pub use graph::{Fields, Graph};
 pub use http_proxy::{At, Deed, HttpProxy};

@@ -9,6 +9,7 @@
 mod client;
 pub mod config;
 mod error;
+mod exchange;
 mod format;
 mod listing;
 mod map;
@@ -111,6 +112,10 @@ impl Connector for FileConnector {
 
     fn incremental_import(&self) -> Option<&dyn IncrementalImport> {
         Some(self)
+    }
+
+    fn modes() -> car_core::exchange::Modes {
+        exchange::modes()
     }
 
     fn verbs() -> Vec<OwnVerb> {

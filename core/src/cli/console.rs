@@ -7,13 +7,19 @@ use std::sync::{Arc, Mutex};
 use clap::ArgMatches;
 use indicatif::MultiProgress;
 use tracing_subscriber::filter::LevelFilter;
+#[cfg(feature = "exchange")]
+use tracing_subscriber::{Layer, Registry, layer::SubscriberExt};
 
 use super::render::render;
 use crate::config::LogFormat;
 use crate::connector::About;
+#[cfg(feature = "exchange")]
+use crate::exchange::{Forwarder, forwarding};
 use crate::exit::{SUCCESS, exit_code};
 use crate::failure::{Failure, FailureKind};
 use crate::secret::{Redactor, Secret};
+#[cfg(feature = "exchange")]
+use crate::telemetry::targets;
 use crate::telemetry::{Identity, LineFormat, LineWriter, Sink, Value, subscriber};
 
 /// How the program tells what happens.
@@ -131,6 +137,16 @@ impl Console {
             Arc::new(self.writer()),
             level,
         )));
+    }
+
+    /// Lets `tracing` events go to a platform, and returns what sends them. Only the first call in
+    /// a process has an effect.
+    #[cfg(feature = "exchange")]
+    pub(super) fn forward_log(&self, level: LevelFilter) -> Forwarder {
+        let (layer, forwarder) = forwarding(level, Arc::clone(&self.redactor), self.writer());
+        let subscriber = Registry::default().with(layer.with_filter(targets(level)));
+        drop(tracing::subscriber::set_global_default(subscriber));
+        forwarder
     }
 
     fn writer(&self) -> LineWriter {

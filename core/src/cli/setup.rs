@@ -37,6 +37,18 @@ impl Setup {
         environment: &Environment,
         console: &mut Console,
     ) -> Result<Self, Failure> {
+        let setup = Self::without_log(about, loaded, environment, console)?;
+        console.start_log(setup.common.debug);
+        Ok(setup)
+    }
+
+    /// Reads the common settings.
+    pub(super) fn without_log(
+        about: About,
+        loaded: Loaded,
+        environment: &Environment,
+        console: &mut Console,
+    ) -> Result<Self, Failure> {
         let common: Common = loaded.settings()?;
         console.look(Look::of(common.log_format));
         console.identity(Identity {
@@ -47,7 +59,6 @@ impl Setup {
                 .clone()
                 .unwrap_or_else(|| about.version.to_owned()),
         });
-        console.start_log(common.debug);
         let source = common.source.as_deref().unwrap_or_default();
         Ok(Self {
             state: Place::of(&common, &about, environment, source),

@@ -100,6 +100,17 @@ impl Catalog {
         }
     }
 
+    /// Leaves the arguments that `hides` out of help texts.
+    #[cfg(feature = "exchange")]
+    #[must_use]
+    pub(crate) fn hiding(mut self, hides: fn(&Arg) -> bool) -> Self {
+        self.command = self.command.mut_args(|arg| match hides(&arg) {
+            true => arg.hide(true),
+            false => arg,
+        });
+        self
+    }
+
     /// Returns the settings: the connector's own, then the common ones.
     #[must_use]
     pub fn settings(&self) -> &[Setting] {

@@ -195,6 +195,10 @@ const fn resumable(kind: FailureKind) -> bool {
         | FailureKind::CarUnexpected
         | FailureKind::Held
         | FailureKind::Unrecoverable
-        | FailureKind::SourceData => false,
+        | FailureKind::SourceData
+        | FailureKind::PlatformUnavailable
+        | FailureKind::PlatformRejected
+        | FailureKind::PlatformUnexpected
+        | FailureKind::RowsLost => false,
     }
 }

@@ -177,7 +177,11 @@ const fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::SourceAuthentication
         | FailureKind::SourceForbidden
         | FailureKind::SourceInvalidParameter
-        | FailureKind::SourceData => false,
+        | FailureKind::SourceData
+        | FailureKind::PlatformUnavailable
+        | FailureKind::PlatformRejected
+        | FailureKind::PlatformUnexpected
+        | FailureKind::RowsLost => false,
     }
 }
 

@@ -34,6 +34,10 @@ fn every_kind_has_its_code() {
         (FailureKind::SourceForbidden, 53, false),
         (FailureKind::SourceInvalidParameter, 54, false),
         (FailureKind::SourceData, 55, false),
+        (FailureKind::PlatformUnavailable, 60, false),
+        (FailureKind::PlatformRejected, 61, false),
+        (FailureKind::PlatformUnexpected, 62, false),
+        (FailureKind::RowsLost, 63, false),
     ];
     for (kind, code, clears) in table {
         assert_eq!(exit_code(kind), code, "{kind:?}");
