@@ -6,6 +6,8 @@
 mod bad_input;
 mod cli;
 mod config;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod exit_codes;
 mod handler;
 mod limit;

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on should stop with the place and the value"
 )]
 
+mod exchange;
 mod http_proxy;
 mod recording;
 mod saga;

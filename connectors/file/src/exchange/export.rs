@@ -117,7 +117,8 @@ impl Export for Target {
 
 /// Sends rows as a list; halves of a list that is refused, down to the rows that are to blame.
 async fn post(endpoint: &Endpoint, rows: &Rows, failures: &mut Failures) -> Result<(), Failure> {
-    let mut pieces = vec![0..rows.len()];
+    let mut pieces = Vec::new();
+    pieces.push(0..rows.len());
     while let Some(piece) = pieces.pop() {
         let mut body = String::from("[");
         for place in piece.clone() {

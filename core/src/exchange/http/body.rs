@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::super::api::Read;
-use super::super::row::Rows;
+use super::super::row::{RowError, Rows};
 use crate::failure::{Effect, Failure, FailureKind};
 
 /// An answer with something in it.
@@ -17,8 +17,7 @@ struct Envelope<'a> {
 
 /// Reads the rows of an answer: a list of rows, or one row.
 pub(super) fn rows(body: &[u8], separator: &str) -> Result<Read, Failure> {
-    let envelope: Envelope<'_> =
-        serde_json::from_slice(body).map_err(|error| garbled(body, error))?;
+    let envelope = envelope(body)?;
     let Some(data) = envelope.data.map(RawValue::get) else {
         return Ok(Read::Empty);
     };
@@ -39,6 +38,14 @@ pub(super) fn rows(body: &[u8], separator: &str) -> Result<Read, Failure> {
     } else {
         Read::Rows(rows)
     })
+}
+
+fn envelope(body: &[u8]) -> Result<Envelope<'_>, Failure> {
+    // A list would do for a struct, too.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(garbled(body, RowError::NoObject));
+    }
+    serde_json::from_slice(body).map_err(|error| garbled(body, error))
 }
 
 /// Makes the body of a request that adds rows.
@@ -67,8 +74,7 @@ pub(super) fn content<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
         Ok(content) => return Ok(content),
         Err(error) => error,
     };
-    let envelope = serde_json::from_slice::<Envelope<'_>>(body).ok();
-    match envelope.and_then(|envelope| envelope.data) {
+    match envelope(body).ok().and_then(|envelope| envelope.data) {
         Some(data) => serde_json::from_str(data.get()).map_err(|error| garbled(body, error)),
         None => Err(garbled(body, bare)),
     }

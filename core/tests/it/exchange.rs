@@ -1,0 +1,4 @@
+//! Rows in files, and what changed between two of them.
+
+mod delta;
+mod files;
