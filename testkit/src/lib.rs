@@ -16,6 +16,7 @@
 //! - [`Emulator`] is the container API of a platform, with rows from files; the program
 //!   `container-api-emulator` is the same.
 //! - [`conformance!`] stamps one suite of tests for every connector.
+//! - [`python`] finds the interpreter with what stands in for services of others.
 //! - [`Chromium`] opens pages, uses them by keyboard, and tells what axe finds wrong with them.
 //! - [`ServiceProcess`] is the service as a process of its own, for tests that kill it.
 //! - [`Serving`] is a connector that stays up, with calls to install, wait for and look at tasks.
@@ -39,6 +40,7 @@ mod graph;
 mod http_proxy;
 mod program;
 mod proxy;
+mod python;
 mod query;
 mod record;
 pub mod saga;
@@ -58,6 +60,7 @@ pub use graph::{Fields, Graph};
 pub use http_proxy::{At, Deed, HttpProxy};
 pub use program::{Ended, Program, Running, Signal};
 pub use proxy::{Fault, Proxy};
+pub use python::python;
 pub use record::{Recording, Replay};
 pub use service::{Credentials, Service};
 pub use service_process::ServiceProcess;

@@ -86,7 +86,13 @@ async fn open(
     memory: Option<&Path>,
 ) -> Result<FileConnector, Failure> {
     let settings = Settings {
-        directory: directory.to_owned(),
+        directory: directory.into(),
+        username: None,
+        password: None,
+        token: None,
+        endpoint: None,
+        region: None,
+        server_timeout: Span(Duration::from_secs(60)),
         mapping: mapping.map(Path::to_owned),
         settle: Span(Duration::ZERO),
         page_size: 2000,

@@ -1,23 +1,36 @@
-//! The client of a directory: the only place that knows where files are.
+//! The client of a place with files: the only part that knows where files are.
 //!
-//! Everything else sees files through [`Files`], by names relative to the directory.
+//! Everything else sees files through [`Files`], by names relative to the place. `local` is a
+//! directory of this machine, `remote` a web server or a bucket, and `http` what both of these
+//! speak.
 
-use std::collections::HashSet;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+mod http;
+mod local;
+mod remote;
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use car_core::Failure;
+use tokio_util::sync::CancellationToken;
 
+use crate::config::Settings;
 use crate::error;
-use crate::format;
+use crate::location::Location;
 
-/// Deepest nesting of directories.
-const DEEPEST: usize = 64;
+pub(crate) use self::http::Refused;
+pub(crate) use local::{Directory, identity};
 
 /// Files that can be listed and read.
 pub(crate) trait Files: Send + Sync {
+    /// Reaches the place, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there, or cannot be listed.
+    fn reach(&self) -> Result<(), Failure>;
+
     /// Lists the files whose names say that they are for the connector, by name.
     ///
     /// # Errors
@@ -31,23 +44,27 @@ pub(crate) trait Files: Send + Sync {
     /// # Errors
     ///
     /// When it is not there any more, or cannot be looked at.
-    fn stamp(&self, file: &Found) -> io::Result<Stamp>;
+    fn stamp(&self, file: &Found) -> Result<Stamp, Failure>;
 
-    /// Opens a file.
+    /// Opens a file; one with a version in that version only.
     ///
     /// # Errors
     ///
     /// When it cannot be read.
-    fn open(&self, file: &Found) -> io::Result<Box<dyn Read + Send>>;
+    fn open(&self, file: &Found) -> Result<Opened, Failure>;
 }
 
 /// A file that was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
-    /// Its name relative to the directory, with `/`; bytes that are no text as `%FF`.
+    /// Its name relative to the place, with `/`; bytes that are no text as `%FF`.
     pub(crate) name: String,
     /// What tells without reading whether it changed.
     pub(crate) stamp: Stamp,
+    /// What stands for its content, where the place tells: a file need not be read to know
+    /// whether it changed.
+    pub(crate) version: Option<u128>,
+    /// Where it is.
     path: PathBuf,
 }
 
@@ -62,107 +79,44 @@ pub(crate) struct Stamp {
     pub(crate) inode: u64,
 }
 
-/// A directory of this machine.
-pub(crate) struct Directory {
-    root: PathBuf,
+/// A file that is read.
+pub(crate) struct Opened {
+    pub(crate) content: Box<dyn Read + Send>,
+    pub(crate) trouble: Trouble,
 }
 
-impl Directory {
-    pub(crate) fn new(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
+/// Why a file could not be read to its end: parsers do not hand on what a reader tells them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trouble(Arc<Mutex<Option<Failure>>>);
+
+impl Trouble {
+    fn set(&self, failure: Failure) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// Returns it, if there is any.
+    pub(crate) fn take(&self) -> Option<Failure> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Makes the client of the place that the settings name.
+///
+/// # Errors
+///
+/// When the settings do not fit together.
+pub(crate) fn open(
+    settings: &Settings,
+    cancel: &CancellationToken,
+) -> Result<Arc<dyn Files>, Failure> {
+    Ok(match &settings.directory {
+        Location::Folder(folder) => Arc::new(Directory::new(folder)),
+        Location::Web(url) => Arc::new(remote::web(url, settings, cancel)?),
+        Location::Unusable(why) => return Err(error::bad_place(&settings.directory, *why)),
+        Location::Bucket { bucket, prefix } => {
+            Arc::new(remote::bucket(bucket, prefix, settings, cancel)?)
         }
-    }
-
-    fn walk(
-        &self,
-        directory: &Path,
-        prefix: &str,
-        above: &mut HashSet<(u64, u64)>,
-        found: &mut Vec<Found>,
-    ) -> Result<(), Failure> {
-        let unreadable = |error| error::unreadable_directory(directory, error);
-        let identity = identity(&fs::metadata(directory).map_err(unreadable)?);
-        // A link that leads back up would be followed for ever.
-        if above.len() >= DEEPEST || !above.insert(identity) {
-            return Ok(());
-        }
-        for entry in fs::read_dir(directory).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let name = text(entry.file_name().as_encoded_bytes());
-            if name.starts_with('.') {
-                continue;
-            }
-            let name = format!("{prefix}{name}");
-            let path = entry.path();
-            let kind = entry.file_type().map_err(unreadable)?;
-            let wanted = format::is_wanted(&name);
-            if !kind.is_dir() && !kind.is_symlink() && !wanted {
-                continue;
-            }
-            let metadata = match if kind.is_symlink() {
-                fs::metadata(&path)
-            } else {
-                entry.metadata()
-            } {
-                Ok(metadata) => metadata,
-                // It went away meanwhile, or is a link to nothing.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                // A link to itself.
-                Err(_) if kind.is_symlink() => continue,
-                Err(error) => return Err(error::unreadable_file(&name, error)),
-            };
-            if metadata.is_dir() {
-                self.walk(&path, &format!("{name}/"), above, found)?;
-            } else if metadata.is_file() && wanted {
-                let stamp = stamp(&metadata);
-                found.push(Found { name, stamp, path });
-            }
-        }
-        above.remove(&identity);
-        Ok(())
-    }
-}
-
-impl Files for Directory {
-    fn list(&self) -> Result<Vec<Found>, Failure> {
-        let mut found = Vec::new();
-        self.walk(&self.root, "", &mut HashSet::new(), &mut found)?;
-        found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        Ok(found)
-    }
-
-    fn stamp(&self, file: &Found) -> io::Result<Stamp> {
-        fs::metadata(&file.path).map(|metadata| stamp(&metadata))
-    }
-
-    fn open(&self, file: &Found) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(&file.path)?))
-    }
-}
-
-fn stamp(metadata: &Metadata) -> Stamp {
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .and_then(|time| i64::try_from(time.as_nanos()).ok());
-    Stamp {
-        size: metadata.len(),
-        modified: modified.unwrap_or_default(),
-        inode: identity(metadata).1,
-    }
-}
-
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt as _;
-    (metadata.dev(), metadata.ino())
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> (u64, u64) {
-    (0, 0)
+    })
 }
 
 /// Writes a name as text: bytes that are none, and control characters, as `%0A`.

@@ -3,21 +3,84 @@
 use std::path::PathBuf;
 
 use car_core::config::{ByteSize, Span};
+use car_core::secret::Secret;
 use clap::{Args, ValueHint};
 use schemars::JsonSchema;
+
+use crate::location::Location;
 
 /// Which files to read, and how.
 #[derive(Debug, Clone, Args, JsonSchema)]
 pub struct Settings {
-    /// Directory with the files; directories in it are read, too.
+    /// Directory with the files, `https://HOST/FOLDER` of a web server that lists it (WebDAV), or
+    /// `s3://BUCKET/PREFIX`; directories in it are read, too.
     #[arg(
         long,
         env = "CONFIGURATION_PARAMETER_DIRECTORY",
-        value_name = "FOLDER",
+        value_name = "PLACE",
         value_hint = ValueHint::DirPath,
         help_heading = "Data source"
     )]
-    pub directory: PathBuf,
+    #[schemars(with = "String")]
+    pub directory: Location,
+
+    /// Name of the user for a web server; id of the access key for S3 [default for S3: what tools
+    /// for AWS find in the environment or on the machine].
+    #[arg(
+        long,
+        env = "CONFIGURATION_AUTH_USERNAME",
+        value_name = "NAME",
+        help_heading = "Data source"
+    )]
+    pub username: Option<String>,
+
+    /// Password of the user; secret access key for S3.
+    #[arg(
+        long,
+        env = "CONFIGURATION_AUTH_PASSWORD",
+        value_name = "TEXT",
+        hide_env_values = true,
+        help_heading = "Data source"
+    )]
+    pub password: Option<Secret>,
+
+    /// Bearer token for a web server that takes no password; session token for S3.
+    #[arg(
+        long,
+        env = "CONFIGURATION_AUTH_TOKEN",
+        value_name = "TEXT",
+        hide_env_values = true,
+        help_heading = "Data source"
+    )]
+    pub token: Option<Secret>,
+
+    /// Address of an S3-compatible store [default: AWS].
+    #[arg(
+        long,
+        env = "CONFIGURATION_PARAMETER_ENDPOINT",
+        value_name = "URL",
+        value_hint = ValueHint::Url,
+        help_heading = "Data source"
+    )]
+    pub endpoint: Option<String>,
+
+    /// Region of the bucket [default: us-east-1].
+    #[arg(
+        long,
+        env = "CONFIGURATION_PARAMETER_REGION",
+        value_name = "NAME",
+        help_heading = "Data source"
+    )]
+    pub region: Option<String>,
+
+    /// Longest silence of a server in the middle of a call, before the call is made again.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        help_heading = "Data source"
+    )]
+    pub server_timeout: Span,
 
     /// YAML file that says what rows of CSV, JSON and JSON Lines files mean.
     #[arg(

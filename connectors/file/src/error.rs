@@ -1,9 +1,15 @@
 //! What it means that a directory or a file cannot be read.
 
+mod remote;
+
 use std::io;
 use std::path::Path;
 
 use car_core::{Failure, FailureKind, Retry};
+
+pub(crate) use remote::{
+    bad_credentials, bad_place, cut_short, no_client, odd_credentials, remote,
+};
 
 /// Why a file cannot be read to its end.
 #[derive(Debug)]
@@ -137,9 +143,17 @@ pub(crate) fn unreadable_file(file: &str, error: io::Error) -> Failure {
         io::ErrorKind::PermissionDenied => FailureKind::SourceForbidden,
         _ => FailureKind::SourceUnavailable,
     };
-    Failure::new(kind, "the file cannot be read")
-        .with("file", file)
-        .because(error)
+    unreadable(kind, file).because(error)
+}
+
+/// Returns that a file cannot be read, without the cause.
+pub(crate) fn unreadable(kind: FailureKind, file: &str) -> Failure {
+    Failure::new(kind, "the file cannot be read").with("file", file)
+}
+
+/// Returns that a signal came.
+pub(crate) fn stopped() -> Failure {
+    Failure::new(FailureKind::Interrupted, "stopped by a signal")
 }
 
 /// Returns what it means that a file is not the one that was listed any more.

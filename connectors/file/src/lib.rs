@@ -12,6 +12,7 @@ mod error;
 mod exchange;
 mod format;
 mod listing;
+pub mod location;
 mod map;
 mod memory;
 mod payments;
@@ -29,10 +30,9 @@ use car_core::connector::{
     About, AssetServer, Connector, Context, Cursor, Delta, FullImport, IncrementalImport,
     ModelState, OwnVerb, Page, Scope,
 };
-use car_core::{Failure, FailureKind};
+use car_core::{Failure, FailureKind, Retry};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::client::Directory;
 use crate::config::Settings;
 use crate::listing::{Entry, Listing};
 use crate::map::MappingFile;
@@ -82,7 +82,7 @@ impl Connector for FileConnector {
             None => None,
         };
         let reading = Reading {
-            files: Arc::new(Directory::new(&settings.directory)),
+            files: client::open(&settings, &context.cancel)?,
             limits: unpack::Limits {
                 file: settings.largest_file.0,
                 expansion: settings.most_expansion.into(),
@@ -131,7 +131,7 @@ impl Connector for FileConnector {
 impl AssetServer for FileConnector {
     async fn test_connection(&self) -> Result<(), Failure> {
         let files = Arc::clone(&self.reading.files);
-        blocking(move || files.list().map(drop)).await
+        blocking(move || files.reach()).await
     }
 }
 
@@ -215,8 +215,16 @@ impl IncrementalImport for FileConnector {
             Pulled::Page(page) => return Ok(Delta::Page(page)),
             Pulled::Last(page, failures) => (page, failures),
         };
-        if let Some(failure) = partly(failures) {
-            return not_possible(&failure.chain().join(": "));
+        match partly(failures) {
+            // A server that is away, or takes nobody in, is not so for one file alone.
+            Some(failure)
+                if failure.retry() != Retry::Never
+                    || failure.kind() == FailureKind::SourceAuthentication =>
+            {
+                return Err(failure);
+            }
+            Some(failure) => return not_possible(&failure.chain().join(": ")),
+            None => {}
         }
         let deletions = blocking(move || {
             let deletions = memory.deletions(&difference.gone, &difference.present);
@@ -352,7 +360,9 @@ fn too_few(old: &Contents, present: &Contents) -> Option<String> {
 }
 
 /// Makes one failure of those of several files.
-fn partly(failures: Vec<Failure>) -> Option<Failure> {
+fn partly(mut failures: Vec<Failure>) -> Option<Failure> {
+    // While one of them is worth another try, all are.
+    failures.sort_by_key(|failure| failure.retry() == Retry::Never);
     let mut failures = failures.into_iter();
     let first = failures.next()?;
     Some(failures.fold(first, |first, other| {
@@ -381,13 +391,13 @@ fn memory_folder(settings: &Settings, source: &str) -> Option<PathBuf> {
         Some(folder) => folder.clone(),
         None => std::env::home_dir()?.join(".local/state/car-connectors/file-connector"),
     };
-    let directory = settings.directory.as_os_str().as_encoded_bytes();
+    let directory = settings.directory.to_string();
     let safe: String = source
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .take(80)
         .collect();
-    let own = xxh3_64(source.as_bytes()) ^ xxh3_64(directory).rotate_left(1);
+    let own = xxh3_64(source.as_bytes()) ^ xxh3_64(directory.as_bytes()).rotate_left(1);
     Some(folder.join(format!("{safe}-{own:016x}")))
 }
 

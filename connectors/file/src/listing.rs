@@ -44,7 +44,7 @@ pub(crate) enum Content {
     /// It is being written.
     Unsettled,
     /// It cannot be read; why.
-    Unreadable(std::io::ErrorKind, String),
+    Unreadable(FailureKind, String),
 }
 
 /// A file as it is remembered.
@@ -124,7 +124,7 @@ impl Listing {
                         Content::Hash(*hash)
                     }
                     _ if unsettled => Content::Unsettled,
-                    _ => Content::Hash(UNKNOWN),
+                    _ => Content::Hash(file.version.unwrap_or(UNKNOWN)),
                 };
                 Entry {
                     file,
@@ -135,10 +135,7 @@ impl Listing {
             .collect();
         hash_all(files, &mut entries, cancel);
         if cancel.is_cancelled() {
-            return Err(Failure::new(
-                FailureKind::Interrupted,
-                "stopped by a signal",
-            ));
+            return Err(error::stopped());
         }
         Ok(Self { entries, time })
     }
@@ -189,7 +186,11 @@ fn hash_all(files: &dyn Files, entries: &mut [Entry], cancel: &CancellationToken
             for entry in part.iter_mut() {
                 entry.content = match hash(files, &entry.file, &mut buffer, cancel) {
                     Ok(hash) => Content::Hash(hash),
-                    Err(error) => Content::Unreadable(error.kind(), error.to_string()),
+                    Err(failure) => {
+                        let causes = failure.chain().into_iter().skip(1);
+                        let causes: Vec<String> = causes.collect();
+                        Content::Unreadable(failure.kind(), causes.join(": "))
+                    }
                 };
             }
         }
@@ -207,18 +208,18 @@ fn hash(
     file: &Found,
     buffer: &mut [u8],
     cancel: &CancellationToken,
-) -> std::io::Result<u128> {
-    let mut reader = files.open(file)?;
+) -> Result<u128, Failure> {
+    let mut content = files.open(file)?.content;
     let mut hash = Xxh3::new();
     loop {
         if cancel.is_cancelled() {
-            return Err(std::io::ErrorKind::Interrupted.into());
+            return Err(error::stopped());
         }
-        match reader.read(buffer) {
+        match content.read(buffer) {
             Ok(0) => return Ok(hash.digest128()),
             Ok(size) => hash.update(buffer.get(..size).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error::unreadable_file(&file.name, error)),
         }
     }
 }
@@ -237,10 +238,9 @@ impl Entry {
         match &self.content {
             Content::Hash(hash) => Ok(*hash),
             Content::Unsettled => Err(error::unsettled(&self.file.name)),
-            Content::Unreadable(kind, text) => Err(error::unreadable_file(
-                &self.file.name,
-                std::io::Error::new(*kind, text.clone()),
-            )),
+            Content::Unreadable(kind, text) => {
+                Err(error::unreadable(*kind, &self.file.name).because(text.clone()))
+            }
         }
     }
 }

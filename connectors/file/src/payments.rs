@@ -5,6 +5,7 @@
 //! fails its own task, which shows why; the root goes on.
 
 mod record;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,13 +17,14 @@ use car_core::connector::About;
 use car_core::record::Records;
 use car_core::tasks::{
     ConnectorContext, Ingester, MOST_CHILDREN, Outcome, Policy, Provider, Restart, Schedule, Step,
-    Task, TaskConnector, TaskDescriptor, TaskSpec,
+    Task, TaskConnector, TaskDescriptor, TaskError, TaskSpec,
 };
 use car_core::{Failure, FailureKind, Retry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error;
+use watch::Watch;
 
 /// How often the directory is listed when nobody says.
 const USUAL_PERIOD: &str = "10s";
@@ -39,6 +41,13 @@ pub(crate) struct Payments;
 struct Settings {
     directory: PathBuf,
     polling_period: String,
+    // Connectors that were installed earlier have no word on it.
+    #[serde(default = "yes")]
+    watch: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 #[async_trait]
@@ -66,6 +75,11 @@ impl Provider for Payments {
                     "type": "string",
                     "default": USUAL_PERIOD,
                     "description": "How often the directory is listed."
+                },
+                "watch": {
+                    "type": "boolean",
+                    "default": true,
+                    "description": "List it at once, too, when the system tells that something came."
                 }
             }
         })
@@ -76,6 +90,7 @@ impl Provider for Payments {
             settings
                 .entry("pollingPeriod")
                 .or_insert_with(|| USUAL_PERIOD.into());
+            settings.entry("watch").or_insert(true.into());
         }
         settings
     }
@@ -99,11 +114,16 @@ impl Provider for Payments {
             .polling_period
             .parse()
             .map_err(|error| invalid(format!("`pollingPeriod`: {error}")))?;
-        Schedule::every(period.0).map_err(|error| invalid(format!("`pollingPeriod`: {error}")))?;
+        let root = root(period.0).map_err(|error| invalid(format!("`pollingPeriod`: {error}")))?;
+        let ingester = context.ingester(context.name(), about())?;
+        let watch = settings
+            .watch
+            .then(|| Arc::new(Watch::start(context, root.clone())));
         Ok(Arc::new(Directory {
             directory: settings.directory,
-            period: period.0,
-            ingester: context.ingester(context.name(), about())?,
+            root,
+            watch,
+            ingester,
         }))
     }
 }
@@ -133,26 +153,28 @@ enum What {
 /// An installed connector.
 struct Directory {
     directory: PathBuf,
-    period: Duration,
+    root: TaskSpec,
+    watch: Option<Arc<Watch>>,
     ingester: Arc<Ingester>,
+}
+
+/// The task that lists the directory.
+fn root(period: Duration) -> Result<TaskSpec, TaskError> {
+    // A directory that is not there may come yet, so listing it is never given up.
+    let policy = Policy::default()
+        .waits(Duration::from_secs(1), period.max(Duration::from_secs(1)))
+        .attempts(0);
+    Ok(TaskSpec::of(What::Directory)?
+        .name("directory")
+        .schedule(Schedule::every(period)?)
+        .restart(Restart::IfNotActive)
+        .policy(policy))
 }
 
 #[async_trait]
 impl TaskConnector for Directory {
     async fn install(&self, context: &ConnectorContext) -> Result<(), Failure> {
-        // A directory that is not there may come yet, so listing it is never given up.
-        let policy = Policy::default()
-            .waits(
-                Duration::from_secs(1),
-                self.period.max(Duration::from_secs(1)),
-            )
-            .attempts(0);
-        let root = TaskSpec::of(What::Directory)?
-            .name("directory")
-            .schedule(Schedule::every(self.period)?)
-            .restart(Restart::IfNotActive)
-            .policy(policy);
-        context.schedule(root).await?;
+        context.schedule(self.root.clone()).await?;
         Ok(())
     }
 
@@ -167,6 +189,7 @@ impl TaskConnector for Directory {
         Ok(match what {
             What::Directory => Arc::new(List {
                 directory: self.directory.clone(),
+                watch: self.watch.clone(),
             }),
             What::File(name) => Arc::new(Ingest {
                 path: self.directory.join(&name),
@@ -180,6 +203,7 @@ impl TaskConnector for Directory {
 /// Lists the directory.
 struct List {
     directory: PathBuf,
+    watch: Option<Arc<Watch>>,
 }
 
 /// Where the listing stands: a directory may have more files than one step can spawn tasks for.
@@ -194,8 +218,11 @@ struct Listed {
 impl Task for List {
     async fn step(&self, step: Step) -> Result<Outcome, Failure> {
         let state: Listed = step.state()?;
-        let directory = self.directory.clone();
+        let (directory, watch) = (self.directory.clone(), self.watch.clone());
         let names = crate::blocking(move || {
+            if let Some(watch) = watch {
+                watch.arm(&directory);
+            }
             names(&directory).map_err(|error| {
                 error::unreadable_directory(&directory, error).with_retry(Retry::Backoff)
             })

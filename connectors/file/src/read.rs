@@ -124,9 +124,7 @@ impl Stream {
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) if !self.cancel.is_cancelled() => continue,
-                Err(RecvTimeoutError::Timeout) => {
-                    Failure::new(FailureKind::Interrupted, "stopped by a signal")
-                }
+                Err(RecvTimeoutError::Timeout) => error::stopped(),
                 // The thread panicked: what it had read is not all there is.
                 Err(RecvTimeoutError::Disconnected) => Failure::new(
                     FailureKind::General,
@@ -204,17 +202,26 @@ fn file(reading: &Reading, entry: &Entry, skip: u64, pages: &mut Pages<'_>) -> R
         None => None,
     };
     pages.file = name.to_owned();
-    let source = reading
-        .files
-        .open(&entry.file)
-        .map_err(|error| broken(error.into()))?;
-    let (mut content, hash) = unpack::unpack(source, reading.limits).map_err(broken)?;
-    let parsed = parse(reading, name, skip, &mut *content, pages);
-    if matches!(parsed, Err(Broken::Stopped)) {
-        return Err(Ended::Stopped);
+    let opened = reading.files.open(&entry.file).map_err(Ended::Failed)?;
+    let trouble = opened.trouble;
+    let (parsed, changed) = match unpack::unpack(opened.content, reading.limits) {
+        Err(broken) => (Err(broken), false),
+        Ok((mut content, hash)) => {
+            let parsed = parse(reading, name, skip, &mut *content, pages);
+            if matches!(parsed, Err(Broken::Stopped)) {
+                return Err(Ended::Stopped);
+            }
+            // What comes over a network is not fetched for its hash alone.
+            let is_local = entry.file.version.is_none();
+            let drained = (is_local || parsed.is_ok()) && unpack::drain(&mut *content).is_ok();
+            (parsed, is_local && drained && hash.value() != expected)
+        }
+    };
+    // A file that did not come as a whole, or changed, is not broken, whatever the parser says.
+    if let Some(failure) = trouble.take() {
+        return Err(Ended::Failed(failure));
     }
-    // A file that changed is not broken, whatever the parser says.
-    if unpack::drain(&mut *content).is_ok() && hash.value() != expected {
+    if changed {
         if let Some(memory) = &reading.memory {
             memory.distrust();
         }

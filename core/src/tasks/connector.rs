@@ -11,7 +11,9 @@ use super::descriptor::TaskDescriptor;
 use super::engine::{Scheduled, TaskEngine};
 use super::error::TaskError;
 use super::ingest::{CarAccess, Ingester};
+use super::schedule::Restart;
 use super::step::{Resolve, Task, TaskSpec};
+use super::view::Status;
 use crate::connector::About;
 use crate::failure::{Failure, FailureKind};
 
@@ -164,6 +166,21 @@ impl ConnectorContext {
     /// As [`TaskEngine::run`].
     pub async fn run(&self, task: TaskSpec, patience: Duration) -> Result<Scheduled, TaskError> {
         self.engine.run(&self.name, task, patience).await
+    }
+
+    /// Has a task run now, and once more if it runs already; for connectors that hear of news before
+    /// a period has passed. A task that is paused or has ended is left alone. Tells whether it runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`TaskEngine::task`] and [`TaskEngine::schedule`].
+    pub async fn wake(&self, task: TaskSpec) -> Result<bool, TaskError> {
+        let id = task.descriptor.id(&self.name);
+        if self.engine.task(&self.name, &id).await?.status != Status::Active {
+            return Ok(false);
+        }
+        self.schedule(task.restart(Restart::Always)).await?;
+        Ok(true)
     }
 
     /// Returns the way into the graph for a source. `about` gives title, description and schema

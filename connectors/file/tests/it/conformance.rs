@@ -1,70 +1,95 @@
-//! What every connector promises, as far as it does not need a source on the network: the tests
-//! of the suite that break requests have their like in `series.rs` and `bad_input.rs`.
+//! What every connector promises, of files behind a web server: each request can go wrong there.
 
 use car_testkit::conformance::Fixture;
 use car_testkit::{Program, TestFolder};
 use file_connector::FileConnector;
 
-use crate::support::program;
+use crate::support::{asset, program};
+use crate::web::{PASSWORD, USER, WebFolder};
 
-mod suite {
-    use super::*;
+car_testkit::conformance!(FileConnector, Files);
 
-    car_testkit::conformance!(@tests FileConnector, Files,
-        help_and_spec_need_no_settings,
-        memory_stays_bounded,
-    );
-}
-
-/// A directory.
+/// A folder behind a web server.
 struct Files {
     files: TestFolder,
     memory: TestFolder,
+    server: WebFolder,
+}
+
+/// What is in a file: assets of its own, one that others have, too, and an address of both.
+fn content(file: usize, version: u64) -> String {
+    let rows = (0..8).map(|row| asset(&format!("{file}/{row}")));
+    let mut text: String = rows.collect();
+    text.push_str(&asset("shared"));
+    text.push_str(&format!(
+        "{{\"collection\": \"ipaddress\", \"_key\": \"10.0.{version}.{file}\"}}\n"
+    ));
+    for id in [format!("{file}/0"), "shared".to_owned()] {
+        text.push_str(&format!(
+            "{{\"collection\": \"asset_ipaddress\", \"from\": \"{id}\", \"to\": \"10.0.{version}.{file}\"}}\n"
+        ));
+    }
+    text
 }
 
 impl Fixture for Files {
     async fn start(things: usize) -> Self {
         let files = TestFolder::new();
-        for number in 0..things {
-            let line = |row| {
-                format!(
-                    "{{\"collection\": \"asset\", \"external_id\": \"{number}/{row}\", \"name\": \"n\"}}\n"
-                )
-            };
-            let text: String = (0..100).map(line).collect();
-            files.write(&format!("{number}.jsonl"), &text);
+        for folder in ["a", "b"] {
+            std::fs::create_dir(files.file(folder)).unwrap();
+            for number in 0..things {
+                files.write(&format!("{folder}/{number}.jsonl"), &content(number, 0));
+            }
         }
         Self {
+            server: WebFolder::start(files.path()).await,
             files,
             memory: TestFolder::new(),
         }
     }
 
     fn address(&self) -> String {
-        // Nobody listens there, and nobody asks.
-        "127.0.0.1:9".to_owned()
+        self.server.address().to_owned()
     }
 
-    fn program(&self, _: &str) -> Program {
-        let text = |folder: &TestFolder| folder.path().to_str().unwrap().to_owned();
+    fn program(&self, address: &str) -> Program {
+        let memory = self.memory.path().to_str().unwrap();
         program()
-            .env("CONFIGURATION_PARAMETER_DIRECTORY", text(&self.files))
-            .env("CONFIGURATION_PARAMETER_MEMORY", text(&self.memory))
-            .env("CONFIGURATION_PARAMETER_SETTLE", "1ms")
+            .env(
+                "CONFIGURATION_PARAMETER_DIRECTORY",
+                format!("http://{address}/files"),
+            )
+            .env("CONFIGURATION_AUTH_USERNAME", USER)
+            .env("CONFIGURATION_AUTH_PASSWORD", PASSWORD)
+            .env("CONFIGURATION_PARAMETER_MEMORY", memory)
+            .env("CONFIGURATION_PARAMETER_PAGE_SIZE", "5")
     }
 
     fn wrong_credentials(&self, address: &str) -> Program {
         self.program(address)
+            .env("CONFIGURATION_AUTH_PASSWORD", "wrong")
     }
 
     fn secrets(&self) -> Vec<String> {
-        Vec::new()
+        vec![PASSWORD.to_owned()]
     }
 
     async fn mutate(&self, seed: u64) {
-        let line = format!(
-            "{{\"collection\": \"asset\", \"external_id\": \"{seed}\", \"name\": \"n\"}}\n"
-        );
-        self.files.write("0.jsonl", &line);
+        let number = usize::try_from(seed % 7).unwrap();
+        let path = format!("a/{number}.jsonl");
+        match seed % 3 {
+            0 if self.files.file(&path).exists() => {
+                std::fs::remove_file(self.files.file(&path)).unwrap();
+            }
+            _ => drop(self.files.write(&path, &content(number, seed % 200))),
+        }
+        self.files.write("b/always.jsonl", &asset("always"));
+    }
+
+    async fn clear(&self) -> bool {
+        for folder in ["a", "b"] {
+            std::fs::remove_dir_all(self.files.file(folder)).unwrap();
+        }
+        true
     }
 }

@@ -12,5 +12,7 @@ mod conformance;
 mod formats;
 mod odd_files;
 mod payments;
+mod remote;
 mod series;
 mod support;
+mod web;

@@ -16,10 +16,79 @@ async fn serve(folder: &TestFolder, service: &str) -> Serving {
     Serving::start(&program().for_service(service), folder.path()).await
 }
 
+/// Installs the connector; what the system tells of new files is left to other tests.
 async fn install(serving: &Serving, directory: &Path, period: &str) {
-    let settings = json!({ "directory": directory, "pollingPeriod": period });
-    let (status, view) = serving.post("/connectors/payments", &settings).await;
+    install_with(
+        serving,
+        &json!({ "directory": directory, "pollingPeriod": period, "watch": false }),
+    )
+    .await;
+}
+
+async fn install_with(serving: &Serving, settings: &Value) {
+    let (status, view) = serving.post("/connectors/payments", settings).await;
     assert_eq!(status, 201, "{view}");
+}
+
+/// Tells whether this system tells of new files; says so when it does not.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn system_tells(folder: &TestFolder) -> bool {
+    use notify::Watcher as _;
+
+    let directory = folder.file("told");
+    std::fs::create_dir(&directory).unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    let tells = notify::recommended_watcher(told).is_ok_and(|mut watcher| {
+        let watched = watcher.watch(&directory, notify::RecursiveMode::NonRecursive);
+        std::fs::write(directory.join("file"), "").unwrap();
+        watched.is_ok()
+            && heard
+                .recv_timeout(std::time::Duration::from_secs(10))
+                .is_ok()
+    });
+    if !tells {
+        eprintln!("SKIPPED: this system does not tell of new files");
+    }
+    tells
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_system_tells_of_is_not_waited_for() {
+    let folder = TestFolder::new();
+    if !system_tells(&folder) {
+        return;
+    }
+    let service = Service::start().await;
+    let serving = serve(&folder, &service.url()).await;
+    let directory = folder.file("dropped");
+    std::fs::create_dir(&directory).unwrap();
+    install_with(
+        &serving,
+        &json!({ "directory": directory, "pollingPeriod": "1h" }),
+    )
+    .await;
+    let listed = |task: &Value| task["name"] == "directory" && task["activity"] == "waiting";
+    serving.task(PAYMENTS, "the first listing", listed).await;
+    put_payments(&directory, 2);
+    serving.until(PAYMENTS, "terminated", 2).await;
+
+    // Paused and resumed, it hears again.
+    let root = serving.task(PAYMENTS, "the listing", listed).await;
+    let task = format!(
+        "/connectors/{PAYMENTS}/tasks/{}",
+        root["id"].as_str().unwrap()
+    );
+    let (status, paused) = serving.post(&format!("{task}/pause"), &json!({})).await;
+    assert_eq!(
+        (status, &paused["status"]),
+        (200, &json!("PAUSED")),
+        "{paused}"
+    );
+    put(&directory, "later.json", &payment(5));
+    let (status, _) = serving.post(&format!("{task}/resume"), &json!({})).await;
+    assert_eq!(status, 200);
+    put(&directory, "last.json", &payment(6));
+    serving.until(PAYMENTS, "terminated", 4).await;
 }
 
 fn payment(number: usize) -> Value {

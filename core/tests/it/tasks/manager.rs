@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use car_core::failure::{Failure, FailureKind};
 use car_core::tasks::{
-    ConnectorContext, ConnectorError, ConnectorRow, ConnectorStore, HIDDEN, Listing, Manager,
-    ManagerOptions, Outcome, Phase, Provider, Recurring, Restart, Schedule, SqliteEngine, Step,
-    Task, TaskConnector, TaskDescriptor, TaskEngine, TaskError, TaskSpec,
+    Activity, ConnectorContext, ConnectorError, ConnectorRow, ConnectorStore, HIDDEN, Listing,
+    Manager, ManagerOptions, Outcome, Phase, Provider, Recurring, Restart, Schedule, SqliteEngine,
+    Status, Step, Task, TaskConnector, TaskDescriptor, TaskEngine, TaskError, TaskSpec,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use crate::support::soon;
 pub(crate) struct World {
     broken: Mutex<HashSet<String>>,
     calls: Mutex<Vec<String>>,
+    context: Mutex<Option<ConnectorContext>>,
 }
 
 impl World {
@@ -90,6 +91,7 @@ impl Provider for Kind {
         settings: &Value,
         context: &ConnectorContext,
     ) -> Result<Arc<dyn TaskConnector>, Failure> {
+        *self.0.context.lock().unwrap() = Some(context.clone());
         self.0.call("load", context.name())?;
         let Some(period) = settings.get("period").and_then(Value::as_u64) else {
             return Err(Failure::new(
@@ -114,11 +116,7 @@ struct Polling {
 #[async_trait]
 impl TaskConnector for Polling {
     async fn install(&self, context: &ConnectorContext) -> Result<(), Failure> {
-        let poll = Recurring::period(self.period)?.jitter(Duration::ZERO);
-        let task = TaskSpec::new(named("poll"))
-            .schedule(Schedule::Every(poll))
-            .restart(Restart::IfNotActive);
-        context.schedule(task).await?;
+        context.schedule(poll(self.period)?).await?;
         self.world.call("install", context.name())
     }
 
@@ -137,6 +135,13 @@ impl TaskConnector for Polling {
     fn resolve(&self, _: &TaskDescriptor) -> Result<Arc<dyn Task>, Failure> {
         Ok(Arc::new(Poll(self.settings.clone())))
     }
+}
+
+fn poll(period: Duration) -> Result<TaskSpec, TaskError> {
+    let poll = Recurring::period(period)?.jitter(Duration::ZERO);
+    Ok(TaskSpec::new(named("poll"))
+        .schedule(Schedule::Every(poll))
+        .restart(Restart::IfNotActive))
 }
 
 /// Keeps the settings that it runs with as its state.
@@ -601,4 +606,42 @@ async fn a_connector_of_the_flags_cannot_be_changed_and_its_tasks_go_on() {
     let closed = SqliteEngine::open(&place.path()).await.unwrap();
     closed.close().await.unwrap();
     assert!(matches!(closed.close().await, Err(TaskError::Stopped)));
+}
+
+#[tokio::test]
+async fn a_task_is_woken_before_its_time_unless_somebody_paused_or_stopped_it() {
+    let (place, world) = (Embedded::new(), Arc::new(World::default()));
+    let process = Process::start(&place, &world).await;
+    let installed = process.manager.install("one", None, settings()).await;
+    installed.unwrap();
+    let id = named("poll").id("one");
+    let ran = async |runs: u64| {
+        soon(async {
+            loop {
+                let view = process.engine.task("one", &id).await.unwrap();
+                if view.runs >= runs && view.activity == Activity::Waiting {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
+    };
+    ran(1).await;
+    let context = world.context.lock().unwrap().clone().unwrap();
+    let wake = async || {
+        let task = poll(Duration::from_secs(60)).unwrap();
+        context.wake(task).await.unwrap()
+    };
+    assert!(wake().await);
+    ran(2).await;
+    process.engine.pause("one", &id).await.unwrap();
+    assert!(!wake().await);
+    process.engine.resume("one", &id).await.unwrap();
+    assert!(wake().await);
+    ran(3).await;
+    process.engine.stop("one", &id).await.unwrap();
+    assert!(!wake().await);
+    let view = process.engine.task("one", &id).await.unwrap();
+    assert_eq!(view.status, Status::Stopped);
 }

@@ -214,7 +214,12 @@ async fn a_platform_that_goes_away_ends_the_run() {
     );
     let (export, _) = Keep::new(|_| false);
     let job = Job::Export(Box::new(export));
-    let finished = exchange_at(&format!("http://{}", proxy.address()), job, RunOptions::default()).await;
+    let finished = exchange_at(
+        &format!("http://{}", proxy.address()),
+        job,
+        RunOptions::default(),
+    )
+    .await;
     assert_eq!(finished.failure.unwrap().kind(), FailureKind::RowsLost);
 }
 
