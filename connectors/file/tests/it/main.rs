@@ -9,6 +9,7 @@ mod bad_input;
 mod changes;
 mod configurations;
 mod conformance;
+mod exchange;
 mod formats;
 mod odd_files;
 mod payments;
