@@ -97,7 +97,8 @@ async fn the_spec_is_json() {
         "tasks",
         "spec",
         "completions",
-        "man"
+        "man",
+        "data-source"
       ],
       "version": "1.2.3"
     }
