@@ -75,8 +75,10 @@ pub fn run<C: Connector>(
         return exit::SUCCESS;
     }
     let own_verbs = C::verbs();
+    let settings_verbs = C::settings_verbs();
     let own_commands = own_verbs.iter().map(|verb| verb.command.clone());
-    let command = command(&about).subcommands(own_commands);
+    let with_settings = settings_verbs.iter().map(|verb| verb.command.clone());
+    let command = command(&about).subcommands(own_commands.chain(with_settings));
     #[cfg(feature = "exchange")]
     let command = command.subcommands(exchange::commands::<C>());
     let catalog = Catalog::new::<C::Settings>(command);
@@ -102,6 +104,24 @@ pub fn run<C: Connector>(
         && let Some(own) = own_verbs.iter().find(|own| own.command.get_name() == name)
     {
         return match (own.run)(arguments) {
+            Ok(text) => console.print(&text),
+            Err(failure) => console.fail(&failure),
+        };
+    }
+    if let Some((name, arguments)) = line.matches().subcommand()
+        && let Some(own) = settings_verbs
+            .iter()
+            .find(|own| own.command.get_name() == name)
+    {
+        let arguments = arguments.clone();
+        let setup = prepare(about, &catalog, &line, environment, &mut console);
+        let done = setup.and_then(|setup| {
+            setup.run(|cancel| async {
+                let settings = setup.own_settings()?;
+                (own.run)(settings, setup.context(cancel), arguments).await
+            })
+        });
+        return match done {
             Ok(text) => console.print(&text),
             Err(failure) => console.fail(&failure),
         };
@@ -152,13 +172,7 @@ fn work<C: Connector>(
         .text("report")
         .filter(|_| verb == Verb::Import)
         .map(PathBuf::from);
-    let mut secrets = Vec::new();
-    let loaded = catalog.load(line, environment, &mut secrets);
-    secrets.extend(line.secrets().iter().cloned());
-    console.hide(&secrets);
-    let setup = match loaded
-        .and_then(|loaded| Setup::new(about.clone(), loaded, environment, &mut console))
-    {
+    let setup = match prepare(about.clone(), catalog, line, environment, &mut console) {
         Ok(setup) => setup,
         Err(failure) => {
             if let Some(file) = report_file {
@@ -190,6 +204,21 @@ fn work<C: Connector>(
             import::run::<C>(&setup, plan.map(PathBuf::as_path), &began)
         }
     }
+}
+
+/// Looks for the settings.
+fn prepare(
+    about: About,
+    catalog: &Catalog,
+    line: &CommandLine,
+    environment: &Environment,
+    console: &mut Console,
+) -> Result<Setup, crate::Failure> {
+    let mut secrets = Vec::new();
+    let loaded = catalog.load(line, environment, &mut secrets);
+    secrets.extend(line.secrets().iter().cloned());
+    console.hide(&secrets);
+    Setup::new(about, loaded?, environment, console)
 }
 
 /// Makes the command line without the settings.

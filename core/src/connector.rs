@@ -93,6 +93,12 @@ pub trait Connector: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns the verbs of this connector that need its settings: those that work for a while,
+    /// and end when a signal asks for it.
+    fn settings_verbs() -> Vec<SettingsVerb<Self::Settings>> {
+        Vec::new()
+    }
+
     /// Returns the means to read changes, if the source can tell them.
     ///
     /// Must agree with [`About::incremental`].
@@ -110,6 +116,19 @@ pub struct OwnVerb {
     /// Does it, and returns what is printed on standard output. Settings from the command line
     /// are among the arguments, by the names of their fields.
     pub run: fn(&clap::ArgMatches) -> Result<String, Failure>,
+}
+
+/// What a [`SettingsVerb`] does; it returns what is printed on standard output.
+pub type VerbWork = std::pin::Pin<Box<dyn Future<Output = Result<String, Failure>> + Send>>;
+
+/// A verb of the command line that one connector has, and that needs its settings.
+#[derive(Debug, Clone)]
+pub struct SettingsVerb<S> {
+    /// Its name, what it does, and its arguments.
+    pub command: clap::Command,
+    /// Does it with the settings, wherever they came from. The context's token is cancelled when
+    /// a signal asks for the end, which then has to come within seconds.
+    pub run: fn(S, Context, clap::ArgMatches) -> VerbWork,
 }
 
 /// Settings of a connector: a struct with `clap::Args` and `schemars::JsonSchema` derived.

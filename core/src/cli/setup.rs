@@ -79,17 +79,21 @@ impl Setup {
         &self,
         cancel: &CancellationToken,
     ) -> Result<C, Failure> {
+        C::open(self.own_settings()?, self.context(cancel.clone())).await
+    }
+
+    /// Returns the connector's own settings, all of which have to be there.
+    pub(super) fn own_settings<S: clap::Args>(&self) -> Result<S, Failure> {
         self.loaded.require_own_and(&[])?;
-        let settings: C::Settings = self.loaded.settings()?;
-        let source = self.source().to_owned();
-        C::open(
-            settings,
-            Context {
-                source,
-                cancel: cancel.clone(),
-            },
-        )
-        .await
+        self.loaded.settings()
+    }
+
+    /// Returns what a connector is told when it is opened.
+    pub(super) fn context(&self, cancel: CancellationToken) -> Context {
+        Context {
+            source: self.source().to_owned(),
+            cancel,
+        }
     }
 
     /// Runs something that stops when a signal asks for it: by itself, or else after a grace

@@ -109,12 +109,18 @@ impl Context {
     /// system that is given the key with a write does the write once.
     #[must_use]
     pub fn key(&self) -> String {
+        let key = self.executed_key();
+        match self.phase {
+            Phase::Saga | Phase::Execute => key,
+            Phase::Compensate => key + "/undo",
+        }
+    }
+
+    /// Returns the key that the step is executed with: what a compensation undoes.
+    #[must_use]
+    pub fn executed_key(&self) -> String {
         let step = self.step.as_deref().unwrap_or_default();
-        let undo = match self.phase {
-            Phase::Saga | Phase::Execute => "",
-            Phase::Compensate => "/undo",
-        };
-        format!("{}/{}/{step}{undo}", self.saga, self.id)
+        format!("{}/{}/{step}", self.saga, self.id)
     }
 
     /// Returns the token that is cancelled when the delivery has to end; long waits watch it.

@@ -1,0 +1,15 @@
+//! Tests of the fulfilment connector: its real binary between a platform, a vendor and a CAR
+//! service.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop with the place and the value"
+)]
+
+mod bad_input;
+mod configurations;
+mod import;
+mod lifecycle;
+mod purchase;
+mod support;
+mod webhook;
