@@ -37,7 +37,7 @@
 //! let saga = Saga::<Vec<String>>::chain("order", NoMatch::Skip)
 //!     .step(
 //!         Step::new("reserve")
-//!             .execute_now(|order, context| {
+//!             .execute_now(|order: &mut Vec<String>, context| {
 //!                 order.push(context.key());
 //!                 Ok(Response::done())
 //!             })
