@@ -3,6 +3,8 @@
 //! Each mode has settings of its own, so its command line is read by a parser of its own, without
 //! those of an import.
 
+mod shown;
+
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,19 +16,18 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::console::{Console, Look};
-use super::grid;
-use super::number::{duration, grouped};
 use super::setup::Setup;
 use crate::config::{Catalog, Environment, Kind, Refused};
 use crate::connector::{About, Connector};
 use crate::exchange::{
     ContainerApi, Declared, DeltaOptions, ExchangeSettings, FileContainer, Finished, Forwarder,
-    HttpContainer, HttpOptions, LogLevel, Mode, ModeContext, OnProgress, Progress, ReadOptions,
-    RunOptions, SEPARATOR, Summary, import_as_source, input_file, make_delta,
+    HttpContainer, HttpOptions, LogLevel, Mode, ModeContext, OnProgress, ReadOptions, RunOptions,
+    SEPARATOR, import_as_source, input_file, make_delta,
 };
 use crate::exit::SUCCESS;
 use crate::failure::{Failure, FailureKind};
 use crate::layer::Backoff;
+use shown::{headline, line, table};
 
 /// How often a run that goes well says how far it is, where there is no terminal.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -89,7 +90,9 @@ pub(super) fn run<C: Connector>(
         Ok(declared) => declared,
         Err(failure) => return console.fail(&failure),
     };
-    let command = super::command_without_verbs(&about, format!("{} {}", about.name, mode.as_str()))
+    let name = format!("{} {}", about.name, mode.as_str());
+    let command = super::command_without_verbs(&about, name.clone())
+        .bin_name(name)
         .about(mode.about());
     let catalog = (declared.catalog)(command).hiding(is_of_imports);
     let line = match catalog.read(argv) {
@@ -356,35 +359,6 @@ fn on_progress(bar: Option<ProgressBar>) -> OnProgress {
     })
 }
 
-/// Writes progress on one line: rows, rate, share and the time that is left.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rates and shares for people need no more precision"
-)]
-fn line(progress: &Progress, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64().max(0.001);
-    let rate = (progress.read as f64 / seconds) as u64;
-    let mut text = format!(
-        "{} rows, {} a second",
-        grouped(progress.read),
-        grouped(rate)
-    );
-    if progress.failed > 0 {
-        text.push_str(&format!(", {} failed", grouped(progress.failed)));
-    }
-    if let Some(share) = progress.share.filter(|share| *share > 0.0) {
-        let left = Duration::from_secs_f64((seconds / share - seconds).clamp(0.0, 1e9));
-        text.push_str(&format!(
-            ", {:.0} %, {} left",
-            share * 100.0,
-            duration(left)
-        ));
-    }
-    text
-}
-
 /// Prints what was done, says why it is no success, and returns the exit code.
 fn end(console: &Console, finished: &Finished) -> u8 {
     let summary = &finished.summary;
@@ -416,81 +390,45 @@ fn end(console: &Console, finished: &Finished) -> u8 {
     }
 }
 
-/// Returns what was done in one line.
-fn headline(summary: &Summary) -> String {
-    let counts = &summary.counts;
-    let rows = |number: u64| match number {
-        1 => "1 row".to_owned(),
-        number => format!("{} rows", grouped(number)),
-    };
-    let time = duration(summary.duration);
-    match summary.mode {
-        Mode::DataSource => format!("wrote {} in {time}", rows(counts.written)),
-        Mode::DataService => format!(
-            "read {} and wrote {} in {time}",
-            rows(counts.read),
-            grouped(counts.written)
-        ),
-        Mode::Export | Mode::ExportDelta => format!(
-            "read {} and sent {} in {time}",
-            rows(counts.read),
-            grouped(counts.sent)
-        ),
-    }
-}
-
-/// Returns what was done as a table, with a line for each input, and the headline.
-fn table(summary: &Summary) -> String {
-    let counts = &summary.counts;
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for input in &summary.inputs {
-        let came = match input.supplied {
-            true => grouped(input.read),
-            false => "not supplied".to_owned(),
-        };
-        rows.push(vec![format!("{} in", input.input), came]);
-    }
-    let named = [
-        ("written", counts.written),
-        ("sent", counts.sent),
-        ("failed", counts.failed),
-        ("unknown", counts.unknown),
-        ("feedback", counts.feedback),
-    ];
-    for (name, number) in named {
-        if number > 0 {
-            rows.push(vec![name.to_owned(), grouped(number)]);
-        }
-    }
-    let mut text = String::new();
-    if !rows.is_empty() {
-        text.push_str(&grid::table(&["", "rows"], &rows));
-        text.push('\n');
-    }
-    text.push_str(&headline(summary));
-    text.push('\n');
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn progress_has_a_rate_and_an_end() {
-        let progress = Progress {
-            read: 30_000,
-            failed: 2,
-            share: Some(0.25),
-            ..Progress::default()
-        };
-        assert_eq!(
-            line(&progress, Duration::from_secs(10)),
-            "30 000 rows, 3 000 a second, 2 failed, 25 %, 30.0 s left"
-        );
-        assert_eq!(
-            line(&Progress::default(), Duration::from_secs(1)),
-            "0 rows, 0 a second"
-        );
+    fn the_mode_is_found_among_flags() {
+        let catalog = Catalog::new::<Nothing>(Command::new("x"));
+        for (words, found) in [
+            ("x export", Some((Mode::Export, "x"))),
+            ("x -d export --to a", Some((Mode::Export, "x -d --to a"))),
+            (
+                "x --source export export-delta",
+                Some((Mode::ExportDelta, "x --source export")),
+            ),
+            (
+                "x --exchange dir data-source",
+                Some((Mode::DataSource, "x --exchange dir")),
+            ),
+            (
+                "x --exchange=dir data-service",
+                Some((Mode::DataService, "x --exchange=dir")),
+            ),
+            ("x import export", None),
+            ("x -- export", None),
+            ("x", None),
+        ] {
+            let argv: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            let asked = asked_for(&argv, &catalog).map(|(mode, rest)| {
+                let rest: Vec<String> = rest
+                    .into_iter()
+                    .map(|word| word.into_string().unwrap())
+                    .collect();
+                (mode, rest.join(" "))
+            });
+            let found = found.map(|(mode, rest)| (mode, rest.to_owned()));
+            assert_eq!(asked, found, "{words}");
+        }
     }
+
+    #[derive(Debug, clap::Args, schemars::JsonSchema)]
+    struct Nothing {}
 }
