@@ -30,6 +30,15 @@ impl Serving {
     ///
     /// When it ends before.
     pub async fn start(program: &Program, folder: &Path) -> Self {
+        Self::start_with(program, folder, &[]).await
+    }
+
+    /// Starts the program in a folder with more arguments of `serve`, and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// When it ends before.
+    pub async fn start_with(program: &Program, folder: &Path, more: &[&str]) -> Self {
         let program = program
             .clone()
             .env("CAR_SECRETS_DIR", folder.join("secrets").to_string_lossy())
@@ -38,6 +47,7 @@ impl Serving {
         let mut child = program
             .clone()
             .args(&serve)
+            .args(more)
             .command(folder)
             .spawn()
             .unwrap();
@@ -87,6 +97,15 @@ impl Serving {
         let request = request.bearer_auth(Self::KEY).json(body).send();
         let answer = within("the process answers", request).await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Deletes; returns the status and the answer, if there is one.
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        let request = self.client.delete(format!("{}{path}", self.url));
+        let request = request.bearer_auth(Self::KEY).send();
+        let answer = within("the process answers", request).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or_default())
     }
 
     /// Gets a document; the answer must be one.

@@ -52,3 +52,26 @@ fn number(name: &str) -> Option<u64> {
         Err(error) => panic!("{name}={text}: {error}"),
     }
 }
+
+/// Returns the address of the Temporal server for tests, `temporal://HOST:PORT`, which
+/// `CAR_TEST_TEMPORAL` names; where there is none, says so and returns none, which CI does not
+/// take.
+///
+/// # Panics
+///
+/// Without a server in CI.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "settings of tests are not settings of a program"
+)]
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+pub fn temporal_server() -> Option<String> {
+    const SERVER: &str = "CAR_TEST_TEMPORAL";
+    let server = std::env::var(SERVER).ok().filter(|name| !name.is_empty());
+    if server.is_none() {
+        assert!(!in_ci(), "CI needs a Temporal server: {SERVER}");
+        println!("SKIPPED: needs a Temporal server, HOST:PORT in {SERVER}");
+    }
+    server.map(|server| format!("temporal://{server}"))
+}

@@ -125,6 +125,11 @@ impl Connector for FileConnector {
     fn task_providers() -> Vec<Arc<dyn car_core::tasks::Provider>> {
         vec![Arc::new(payments::Payments)]
     }
+
+    #[cfg(feature = "temporal")]
+    fn task_engines() -> Vec<Arc<dyn car_core::tasks::EngineKind>> {
+        vec![Arc::new(car_temporal::Temporal)]
+    }
 }
 
 #[async_trait]

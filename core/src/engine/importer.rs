@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use car_schema::wire::Features;
-use car_schema::{Extension, Model, Report, Source};
+use car_schema::{Model, Report};
 use tokio_util::sync::CancellationToken;
 
-use super::Options;
 use super::changed::{ChangedOnly, Sieve};
 use super::choose::{Situation, choose};
 use super::delivery::Delivery;
 use super::ledger::Ledger;
 use super::phase::{Phase, Step};
 use super::save_point::SavePoint;
+use super::{Options, about};
 use crate::car::{CarClient, DatabaseState};
 use crate::connector::{About, Connector, ModelState};
 use crate::failure::{Failure, FailureKind};
@@ -65,17 +65,7 @@ impl<C: Connector> Importer<C> {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let started_at = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "times of this age are exact in 53 bits"
-        )]
-        let header = Report {
-            key: Some(started_at.to_string()),
-            timestamp: started_at as f64,
-            ty: Some(about.title.to_owned()),
-            description: Some(about.description.to_owned()),
-            ..Report::default()
-        };
+        let header = about::report(&about, started_at);
         let report = RunReport {
             report: started_at.to_string(),
             ..RunReport::begun(&about, &options.source, started_at)
@@ -105,7 +95,7 @@ impl<C: Connector> Importer<C> {
     /// Takes the lease of the source, where there is a state; returns the token that is cancelled
     /// when it is lost.
     pub(super) async fn acquire(&mut self) -> Result<CancellationToken, Failure> {
-        check_source(&self.options.source)?;
+        about::check_source(&self.options.source)?;
         let Some(state) = &self.options.state else {
             if self.options.retry_failed {
                 return Err(Failure::new(
@@ -134,7 +124,7 @@ impl<C: Connector> Importer<C> {
     /// Carries out the run.
     pub(super) async fn import(&mut self) -> Result<Outcome, Failure> {
         self.reporter.report(&Event::Phase(self.phase));
-        self.set_up_extension().await?;
+        about::bring_extension(&self.car, self.about.extension.as_ref()).await?;
         let database = self.car.prepare_database().await?;
         let source = self.car.source(&self.options.source).await?;
         self.source_known = source.known;
@@ -221,13 +211,7 @@ impl<C: Connector> Importer<C> {
     /// Makes the source and the report known, and a handler for the rows.
     pub(super) async fn handler(&mut self) -> Result<DataHandler, Failure> {
         let validator = Validator::compile(&self.car.import_schema().await?)?;
-        let source = Source {
-            key: self.options.source.clone(),
-            name: Some(self.about.title.to_owned()),
-            description: Some(self.about.description.to_owned()),
-            product_link: self.about.product_link.map(str::to_owned),
-            properties: None,
-        };
+        let source = about::source(&self.about, &self.options.source);
         let mut header = Header::new(&source, &self.header)?;
         let features = self.car.features().await?;
         if features.content_hashes {
@@ -258,17 +242,7 @@ impl<C: Connector> Importer<C> {
 
     /// Returns the core model with what this connector adds.
     pub(super) fn model(&self) -> Result<Model, Failure> {
-        let mut model = Model::core();
-        if let Some(extension) = &self.about.extension {
-            model.extend(&extension.schema).map_err(|error| {
-                Failure::new(
-                    FailureKind::General,
-                    "the connector's schema extension is not valid",
-                )
-                .because(error)
-            })?;
-        }
-        Ok(model)
+        about::model(&self.about)
     }
 
     /// Sends what the handler gives out, until every vertex that was taken is acknowledged.
@@ -379,13 +353,6 @@ impl<C: Connector> Importer<C> {
         Ok(())
     }
 
-    async fn set_up_extension(&mut self) -> Result<(), Failure> {
-        match &self.about.extension {
-            Some(extension) => bring_extension(&self.car, extension).await,
-            None => Ok(()),
-        }
-    }
-
     async fn present_state(&mut self) -> Result<Option<ModelState>, Failure> {
         let connector = Arc::clone(&self.connector);
         let Some(incremental) = connector.incremental_import() else {
@@ -426,55 +393,5 @@ impl<C: Connector> Importer<C> {
         self.report.source_retries = self.report.source_retries.saturating_add(retries);
         self.report.waited_ms = self.report.waited_ms.saturating_add(waited);
         result.map_err(|failure| failure.wrap(format!("reading the source's {what} failed")))
-    }
-}
-
-/// Fails when the name of a source is not one that a service takes.
-fn check_source(name: &str) -> Result<(), Failure> {
-    // Dots alone would be steps in an address.
-    let steps = matches!(name, "." | "..");
-    if car_schema::is_key(name) && !steps {
-        return Ok(());
-    }
-    Err(Failure::new(FailureKind::InvalidParameter, "the name of the source is not allowed")
-        .with("--source", format!("{name:?}"))
-        .hint("it has 1 to 254 letters, digits and _ : @ = ; ! ' % - . ( ) + , $ *; set it by `--source` or `CONNECTION_NAME`"))
-}
-
-/// Uploads a schema extension unless the service has it.
-pub(super) async fn bring_extension(car: &CarClient, extension: &Extension) -> Result<(), Failure> {
-    let invalid = |error| {
-        Failure::new(
-            FailureKind::General,
-            "the connector's schema extension is not valid",
-        )
-        .because(error)
-    };
-    let ours = extension.version_number().map_err(invalid)?;
-    let stored = car.extension(&extension.key).await?;
-    let theirs = stored
-        .as_ref()
-        .and_then(|stored| stored.version_number().ok());
-    // A newer one comes from a newer connector of the same kind and has all that ours has.
-    if theirs.is_none_or(|theirs| theirs < ours) {
-        car.post_extension(extension).await?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_source;
-
-    #[test]
-    fn names_of_sources_are_those_that_services_take() {
-        for name in ["a", "aws-123", "o'neil@example.com", "100%"] {
-            assert!(check_source(name).is_ok(), "{name}");
-        }
-        let long = "x".repeat(255);
-        for name in ["", ".", "..", "a/b", "a b", "ä", long.as_str()] {
-            let failure = check_source(name).unwrap_err();
-            assert_eq!(crate::exit::exit_code(failure.kind()), 2, "{name}");
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! The incremental import.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::fetch::Followed;
 use super::importer::Importer;
 use super::phase::Step;
+use super::retire::{self, Retires};
 use super::save_point::SavePoint;
 use crate::connector::{Connector, Cursor, Delta, IncrementalImport, ModelState};
 use crate::failure::{Failure, FailureKind};
@@ -161,50 +162,9 @@ impl<C: Connector> Importer<C> {
         &mut self,
         deletions: impl Iterator<Item = Deletion>,
     ) -> Result<(), Failure> {
-        let model = self.model()?;
+        let (car, model) = (self.car.clone(), self.model()?);
         let source = self.options.source.clone();
-        let mut vertices: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut edges = Vec::new();
-        for deletion in deletions {
-            match deletion {
-                Deletion::Vertex { collection, key } => {
-                    vertices.entry(collection).or_default().push(key)
-                }
-                Deletion::Edge {
-                    collection,
-                    from,
-                    to,
-                } => edges.push((collection, from, to)),
-            }
-        }
-        if !edges.is_empty() {
-            let retire = self.features().await?.edge_deletion;
-            for (collection, from, to) in edges {
-                self.check_cancelled()?;
-                self.car
-                    .delete_edge(&source, &collection, (&from, &to), retire)
-                    .await?;
-                self.count_retired(&collection, 1);
-            }
-        }
-        for (collection, keys) in vertices {
-            self.check_cancelled()?;
-            let Some(identity) = model
-                .get(&collection)
-                .and_then(car_schema::Collection::identity)
-            else {
-                return Err(Failure::new(
-                    FailureKind::General,
-                    "the connector deletes from a collection that is not in the model",
-                )
-                .with("collection", collection));
-            };
-            self.car
-                .delete_vertices(&source, &collection, identity, &keys)
-                .await?;
-            self.count_retired(&collection, keys.len() as u64);
-        }
-        Ok(())
+        retire::retire(&car, &source, &model, deletions, self).await
     }
 
     pub(super) fn count_retired(&mut self, collection: &str, rows: u64) {
@@ -214,5 +174,15 @@ impl<C: Connector> Importer<C> {
             .entry(collection.to_owned())
             .or_default();
         counts.retired = counts.retired.saturating_add(rows);
+    }
+}
+
+impl<C: Connector> Retires for Importer<C> {
+    fn check(&self) -> Result<(), Failure> {
+        self.check_cancelled()
+    }
+
+    fn retired(&mut self, collection: &str, rows: u64) {
+        self.count_retired(collection, rows);
     }
 }

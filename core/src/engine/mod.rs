@@ -4,6 +4,7 @@
 //! waits until all are acknowledged, sends edges, waits again, retires what is gone and writes the
 //! save point. [`phase`] holds the legal order; the other modules carry out one part each.
 
+mod about;
 mod changed;
 mod checkpoint;
 mod choose;
@@ -19,6 +20,7 @@ mod ingest;
 mod ledger;
 pub mod phase;
 mod plan;
+mod retire;
 mod rows;
 mod save_point;
 mod scopes;
@@ -31,13 +33,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "tasks")]
+pub(crate) use about::{bring_extension, check_source};
 pub use changed::ChangedOnly;
 pub use choose::{Situation, choose};
 pub use guard::excessive;
 #[cfg(feature = "tasks")]
-pub use ingest::Ingested;
+pub(crate) use ingest::Batch;
 #[cfg(feature = "tasks")]
-pub(crate) use ingest::{Batch, set_up_extension};
+pub use ingest::Ingested;
 pub use phase::Phase;
 pub use plan::{Cost, Plan, PlanOptions, Planned, PlannedRows, Samples, UpdatedRow, apply, plan};
 

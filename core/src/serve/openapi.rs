@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use super::App;
+use crate::tasks::Status;
 
 /// Method, path, what it does, what is sent, status of success, what is answered.
 type Call = (
@@ -174,7 +175,7 @@ fn document(name: &str, version: &str) -> Value {
         let parameters: Vec<Value> = ["name", "task"]
             .into_iter()
             .filter(|name| path.contains(&format!("{{{name}}}")))
-            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+            .map(parameter)
             .chain(query(method, path))
             .collect();
         call["parameters"] = parameters.into();
@@ -198,6 +199,21 @@ fn document(name: &str, version: &str) -> Value {
     })
 }
 
+/// Describes a part of a path.
+fn parameter(name: &str) -> Value {
+    let (kind, example) = match name {
+        "name" => (
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$" }),
+            "assets",
+        ),
+        _ => (
+            json!({ "type": "string" }),
+            "0123456789abcdef0123456789abcdef",
+        ),
+    };
+    json!({ "name": name, "in": "path", "required": true, "schema": kind, "example": example })
+}
+
 fn query(method: &str, path: &str) -> Vec<Value> {
     let names: &[(&str, &str)] = match (method, path) {
         ("post", "/connectors/{name}") => &[("provider", "string")],
@@ -212,7 +228,14 @@ fn query(method: &str, path: &str) -> Vec<Value> {
     };
     names
         .iter()
-        .map(|(name, kind)| json!({ "name": name, "in": "query", "schema": { "type": kind } }))
+        .map(|(name, kind)| {
+            let schema = match *name {
+                "limit" => json!({ "type": kind, "minimum": 0, "maximum": u32::MAX }),
+                "status" => json!({ "enum": Status::ALL.map(Status::as_str) }),
+                _ => json!({ "type": kind }),
+            };
+            json!({ "name": name, "in": "query", "schema": schema })
+        })
         .collect()
 }
 

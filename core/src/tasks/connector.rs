@@ -188,7 +188,7 @@ impl ConnectorContext {
     ///
     /// # Errors
     ///
-    /// When the process has no CAR service.
+    /// When the process has no CAR service, or no service takes the name of the source.
     pub fn ingester(&self, source: &str, about: About) -> Result<Arc<Ingester>, Failure> {
         let Some(car) = &self.car else {
             return Err(Failure::new(

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::car::{CarClient, Options as CarOptions};
 use crate::connector::About;
-use crate::engine::{Batch, Ingested, Options};
-use crate::failure::{Failure, FailureKind};
+use crate::engine::{Batch, Ingested, Options, bring_extension, check_source};
+use crate::failure::Failure;
 use crate::handler::Validator;
 use crate::progress::Reporter;
 use crate::record::Records;
@@ -58,6 +58,7 @@ impl Ingester {
         about: About,
         cancel: CancellationToken,
     ) -> Result<Self, Failure> {
+        check_source(source)?;
         let car = access.client(&cancel)?;
         let mut options = access.options.clone();
         options.source = source.to_owned();
@@ -100,14 +101,7 @@ impl Ingester {
 
     /// Sees to it that the graph is there, and knows the extension.
     async fn prepare(&self) -> Result<Arc<Validator>, Failure> {
-        if !car_schema::is_key(&self.options.source) {
-            return Err(Failure::new(
-                FailureKind::InvalidParameter,
-                "the name of the source is not allowed",
-            )
-            .with("source", &self.options.source));
-        }
-        crate::engine::set_up_extension(&self.car, self.about.extension.as_ref()).await?;
+        bring_extension(&self.car, self.about.extension.as_ref()).await?;
         self.car.prepare_database().await?;
         let schema = self.car.import_schema().await?;
         Validator::compile(&schema).map(Arc::new)

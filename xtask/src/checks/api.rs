@@ -1,8 +1,9 @@
-//! The service against its own OpenAPI document: schemathesis makes calls from it, right and
-//! wrong ones, and every answer must be one that the document has.
+//! The service, and a connector that serves, against their own OpenAPI documents: schemathesis
+//! makes calls from them, right and wrong ones, and every answer must be one that the document has.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,10 +14,17 @@ use crate::dist::target_folder;
 use crate::place::Place;
 use crate::process::run;
 
-/// The program that is checked.
+/// The programs that are checked.
 const SERVICE: &str = "car-service";
+const CONNECTOR: &str = "file-connector";
 
-/// What the calls may take together; then the tool stops by itself.
+/// The key of the connector that serves.
+const KEY: &str = "0123456789";
+
+/// The credentials of the service.
+const BASIC: &str = "Basic a2V5OnBhc3N3b3Jk";
+
+/// What the calls to one program may take together; then the tool stops by itself.
 const SECONDS: u32 = 40;
 
 /// How long the tool may take, with its start and its report.
@@ -27,10 +35,39 @@ const LIMIT: Duration = Duration::from_secs(180);
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_headers_conformance,response_schema_conformance";
 
-/// The service, ended when this is dropped.
-struct Service(Child);
+/// A program, ended when this is dropped.
+struct Server(Child);
 
-impl Drop for Service {
+impl Server {
+    /// Starts it, and returns what follows a word in a line that it says.
+    fn start(
+        mut command: Command,
+        said: fn(&mut Child) -> Option<Box<dyn Read + Send>>,
+        word: &str,
+    ) -> Result<(Self, String)> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.stdin(Stdio::null()).spawn();
+        let mut server = Self(child.with_context(|| format!("cannot start {program}"))?);
+        let Some(output) = said(&mut server.0) else {
+            bail!("{program} has no output");
+        };
+        let mut lines = BufReader::new(output).lines();
+        let mut all = Vec::new();
+        for line in lines.by_ref() {
+            let line = line?;
+            if let Some((_, address)) = line.split_once(word) {
+                let address = address.trim().trim_end_matches('/').to_owned();
+                // Whoever does not read stops the writer in the end.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Ok((server, address));
+            }
+            all.push(line);
+        }
+        bail!("{program} did not start: {}", all.join("\n"));
+    }
+}
+
+impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself, which the calls have told.
         drop(self.0.kill());
@@ -38,63 +75,79 @@ impl Drop for Service {
     }
 }
 
-/// Checks the service's answers.
+/// Checks the answers of both.
 ///
 /// # Errors
 ///
-/// When the service does not start, or an answer is not one of the document.
+/// When one does not start, or an answer is not one of its document.
 pub(super) fn api(place: &Place) -> Result<Outcome> {
     let mut build = place.cargo();
-    build.arg("build").args(WHOLE).args(["--bin", SERVICE]);
+    build.arg("build").args(WHOLE);
+    build.args(["--bin", SERVICE, "--bin", CONNECTOR]);
     run(&mut build, BUILD_LIMIT)?;
     let folder = tempfile::tempdir()?;
-    let binary = target_folder(place)?.join("debug").join(SERVICE);
-    let mut command = place.command(binary);
+    let binary =
+        |name: &str| Ok::<_, anyhow::Error>(target_folder(place)?.join("debug").join(name));
+    let mut command = place.command(binary(SERVICE)?);
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder.path().join("data"))
         .env("CAR_SERVICE_KEY", "key")
         .env("CAR_SERVICE_PASSWORD", "password")
         .env("RUST_LOG", "error")
-        .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    let mut service = Service(command.spawn().context("cannot start car-service")?);
-    let mut line = String::new();
-    if let Some(output) = service.0.stdout.take() {
-        BufReader::new(output).read_line(&mut line)?;
-    }
-    let base = line
-        .trim()
-        .strip_prefix("listening on ")
-        .and_then(|url| url.strip_suffix("/v2"));
-    let Some(base) = base else {
-        bail!("car-service did not start: `{}`", line.trim());
-    };
-    create(base)?;
-    let mut check = program(place, "schemathesis")?;
-    check
-        .arg("run")
-        .arg(format!("{base}/v3/openapi.json"))
-        .args(["--url", base, "--auth", "key:password", "--checks", CHECKS])
-        .args(["--phases", "examples,coverage,fuzzing"])
-        .args(["--max-time", &SECONDS.to_string(), "--max-examples", "30"])
-        .args(["--seed", "1", "--no-color", "--request-timeout", "30"])
-        .current_dir(folder.path());
-    run(&mut check, LIMIT)?;
+    let output = |child: &mut Child| Some(Box::new(child.stdout.take()?) as _);
+    let (_service, service) = Server::start(command, output, "listening on ")?;
+    let base = service.trim_end_matches("/v2").to_owned();
+    post(&format!("{base}/v2/databases"), BASIC, "{}").context("cannot make the database")?;
+    let document = format!("{base}/v3/openapi.json");
+    calls(place, folder.path(), &document, &base, BASIC)?;
+
+    let mut command = place.command(binary(CONNECTOR)?);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "text"])
+        .arg("--tasks")
+        .arg(folder.path().join("tasks.db"))
+        .env("CONNECTOR_API_KEY", KEY)
+        .env("CAR_SERVICE_URL", &service)
+        .env("CAR_SERVICE_KEY", "key")
+        .env("CAR_SERVICE_PASSWORD", "password")
+        .stderr(Stdio::piped());
+    let talk = |child: &mut Child| Some(Box::new(child.stderr.take()?) as _);
+    let (_connector, base) = Server::start(command, talk, "listening on ")?;
+    let bearer = format!("Bearer {KEY}");
+    // The document's example, so that not all calls are about what is not there.
+    let settings = format!("{{\"directory\": {:?}}}", folder.path());
+    let install = format!("{base}/connectors/assets?provider=payments");
+    post(&install, &bearer, &settings).context("cannot install a connector")?;
+    let document = format!("{base}/openapi.json");
+    calls(place, folder.path(), &document, &base, &bearer)?;
     Ok(Outcome::Passed)
 }
 
-/// Makes the tenant's tables, without which most calls have one answer.
-fn create(base: &str) -> Result<()> {
+/// Makes calls from a document.
+fn calls(place: &Place, folder: &Path, document: &str, base: &str, key: &str) -> Result<()> {
+    let mut check = program(place, "schemathesis")?;
+    check
+        .args(["run", document, "--url", base, "--checks", CHECKS])
+        .args(["--header", &format!("Authorization: {key}")])
+        .args(["--phases", "examples,coverage,fuzzing"])
+        .args(["--max-time", &SECONDS.to_string(), "--max-examples", "30"])
+        .args(["--seed", "1", "--no-color", "--request-timeout", "30"])
+        .current_dir(folder);
+    run(&mut check, LIMIT)
+}
+
+/// Makes one call with a body; the answer must be good.
+fn post(url: &str, key: &str, body: &str) -> Result<()> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(60)))
         .build()
         .into();
     agent
-        .post(format!("{base}/v2/databases"))
-        .header("authorization", "Basic a2V5OnBhc3N3b3Jk")
+        .post(url)
+        .header("authorization", key)
         .header("content-type", "application/json")
-        .send("{}")
-        .context("cannot make the tenant's database")?;
+        .send(body)?;
     Ok(())
 }

@@ -100,7 +100,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "api",
-        about: "the service's answers to made calls, good and bad, against its OpenAPI document",
+        about: "answers of the service and of `serve` to made calls, against their OpenAPI documents",
         needs: &["schemathesis"],
         wants: &[],
         on_request: false,

@@ -12,6 +12,8 @@ mod conformance;
 mod exchange;
 mod formats;
 mod odd_files;
+#[cfg(feature = "temporal")]
+mod on_temporal;
 mod payments;
 mod remote;
 mod series;

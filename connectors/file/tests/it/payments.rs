@@ -106,7 +106,8 @@ fn put(directory: &Path, name: &str, content: &Value) {
     std::fs::rename(part, directory.join(name)).unwrap();
 }
 
-fn put_payments(directory: &Path, count: usize) {
+/// Drops a number of payments, those that are there included.
+pub(crate) fn put_payments(directory: &Path, count: usize) {
     for number in 0..count {
         put(directory, &format!("{number:04}.json"), &payment(number));
     }

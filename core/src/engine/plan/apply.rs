@@ -16,10 +16,9 @@ use crate::car::CarClient;
 use crate::connector::About;
 use crate::engine::delivery::Delivery;
 use crate::engine::ending::{document, milliseconds, note_calls};
-use crate::engine::importer;
 use crate::engine::ledger::Ledger;
 use crate::engine::save_point::SavePoint;
-use crate::engine::{Options, Run, phase::Phase};
+use crate::engine::{Options, Run, about, phase::Phase};
 use crate::exit::{self, SUCCESS};
 use crate::failure::{Failure, FailureKind};
 use crate::handler::Batch;
@@ -120,9 +119,7 @@ impl Application<'_> {
             let start = Start::new(Mode::Incremental, self.report.started_at, None);
             ledger.begin(&start).await?;
         }
-        if let Some(extension) = &file.head.extension {
-            importer::bring_extension(&self.car, extension).await?;
-        }
+        about::bring_extension(&self.car, file.head.extension.as_ref()).await?;
         self.send(&file).await?;
         self.phase(Phase::Saving);
         if let Some(state) = &file.head.next_save_point {

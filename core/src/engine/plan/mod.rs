@@ -10,13 +10,11 @@ mod summary;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use car_schema::Model;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::guard;
 use super::save_point::SavePoint;
-use super::{ChangedOnly, Options, run};
+use super::{ChangedOnly, Options, about, guard, run};
 use crate::car::{CarCall, CarClient};
 use crate::connector::{About, Connector};
 use crate::failure::{Failure, FailureKind};
@@ -107,16 +105,7 @@ impl Job {
         }
         // Refused now and not after hours of reading.
         let out = PlanWriter::new(self.plan_options.out.as_deref())?;
-        let mut model = Model::core();
-        if let Some(extension) = &self.about.extension {
-            model.extend(&extension.schema).map_err(|error| {
-                Failure::new(
-                    FailureKind::General,
-                    "the connector's schema extension is not valid",
-                )
-                .because(error)
-            })?;
-        }
+        let model = about::model(&self.about)?;
         let ledger = Ledger::new(model, self.options.spill_folder.clone());
         let rehearsal = Arc::new(Rehearsal::new(self.car.clone(), features, ledger));
         let calls: Arc<dyn CarCall> = Arc::clone(&rehearsal) as _;

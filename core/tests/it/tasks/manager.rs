@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use car_core::connector::Connector as _;
 use car_core::failure::{Failure, FailureKind};
+use car_core::progress::Silent;
 use car_core::tasks::{
-    Activity, ConnectorContext, ConnectorError, ConnectorRow, ConnectorStore, HIDDEN, Listing,
-    Manager, ManagerOptions, Outcome, Phase, Provider, Recurring, Restart, Schedule, SqliteEngine,
-    Status, Step, Task, TaskConnector, TaskDescriptor, TaskEngine, TaskError, TaskSpec,
+    Activity, CarAccess, ConnectorContext, ConnectorError, ConnectorRow, ConnectorStore, HIDDEN,
+    Listing, Manager, ManagerOptions, Outcome, Phase, Provider, Recurring, Restart, Schedule,
+    SqliteEngine, Status, Step, Task, TaskConnector, TaskDescriptor, TaskEngine, TaskError,
+    TaskSpec,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{Embedded, named};
-use crate::support::soon;
+use crate::support::{CarMock, FullOnly, PATIENCE, Setup, soon};
 
 /// What connectors are to do wrong, and what they did.
 #[derive(Default)]
@@ -93,6 +96,9 @@ impl Provider for Kind {
     ) -> Result<Arc<dyn TaskConnector>, Failure> {
         *self.0.context.lock().unwrap() = Some(context.clone());
         self.0.call("load", context.name())?;
+        if let Some(source) = settings.get("source").and_then(Value::as_str) {
+            context.ingester(source, FullOnly::about())?;
+        }
         let Some(period) = settings.get("period").and_then(Value::as_u64) else {
             return Err(Failure::new(
                 FailureKind::InvalidParameter,
@@ -156,11 +162,19 @@ impl Task for Poll {
 
 /// Starts a manager that knows this one kind.
 pub(crate) async fn manager(engine: &Arc<SqliteEngine>, world: &Arc<World>) -> Manager {
+    manager_with(engine, world, None).await
+}
+
+async fn manager_with(
+    engine: &Arc<SqliteEngine>,
+    world: &Arc<World>,
+    car: Option<Arc<CarAccess>>,
+) -> Manager {
     Manager::start(ManagerOptions {
         engine: Arc::clone(engine) as _,
         store: Arc::clone(engine) as _,
         providers: vec![Arc::new(Kind(Arc::clone(world)))],
-        car: None,
+        car,
         cancel: CancellationToken::new(),
     })
     .await
@@ -644,4 +658,55 @@ async fn a_task_is_woken_before_its_time_unless_somebody_paused_or_stopped_it() 
     assert!(!wake().await);
     let view = process.engine.task("one", &id).await.unwrap();
     assert_eq!(view.status, Status::Stopped);
+}
+
+#[tokio::test]
+async fn a_source_that_no_service_takes_is_refused_when_it_is_named() {
+    let (place, world) = (Embedded::new(), Arc::new(World::default()));
+    let engine = SqliteEngine::open_with(&place.path(), place.options()).await;
+    let mock = CarMock::start().await;
+    let setup = Setup::new(&mock);
+    let car = CarAccess {
+        car: setup.car_options.clone(),
+        options: setup.options.clone(),
+        reporter: Arc::new(Silent),
+    };
+    let manager = manager_with(&Arc::new(engine.unwrap()), &world, Some(Arc::new(car))).await;
+    for source in ["", ".", "..", "a/b", "a b"] {
+        let settings = json!({ "source": source });
+        let refused = manager.install("payments", None, settings).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), "invalid_settings", "{source}");
+        let text = refused.text();
+        assert!(text.contains("the name of the source"), "{text}");
+    }
+    let settings = json!({ "source": "a.b" });
+    manager.install("payments", None, settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_schedules_nothing_and_stores_nothing() {
+    let (place, world) = (Embedded::new(), Arc::new(World::default()));
+    let process = Process::start(&place, &world).await;
+    let manager = &process.manager;
+    let settings = json!({ "password": "hush" });
+    manager
+        .work_for("payments", None, settings.clone())
+        .await
+        .unwrap();
+    assert_eq!(world.calls(), ["load"]);
+    let tasks = process.engine.tasks("payments", &Listing::default()).await;
+    assert_eq!(tasks.unwrap().tasks, []);
+    assert_eq!(process.engine.connectors().await.unwrap(), []);
+    let again = manager.work_for("payments", None, settings).await;
+    assert_eq!(again.unwrap_err().code(), "already_installed");
+    let wrong = manager
+        .work_for("other", Some("no such kind"), json!({}))
+        .await;
+    assert_eq!(wrong.unwrap_err().code(), "unknown_provider");
+    let task = TaskSpec::new(named("once"));
+    let run = process.engine.run("payments", task, PATIENCE).await;
+    let done = process.engine.task("payments", &run.unwrap().id).await;
+    assert_eq!(done.unwrap().state.unwrap()["password"], "hush");
+    process.end().await;
 }
