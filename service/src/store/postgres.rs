@@ -1,7 +1,7 @@
 //! PostgreSQL: any number of services on one database. The row of a source is the lock that
 //! keeps writers of that source apart; writers of different sources do not meet.
 
-mod copy;
+mod arrays;
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -24,8 +24,8 @@ use super::job::Operation;
 use super::value::{Row, Value};
 use crate::error::{Error, Result};
 
-/// Rows of a bulk insert that are put together before they are sent.
-const CHUNK: usize = 1_000;
+/// Rows of a bulk insert that travel in one message.
+const CHUNK: usize = 5_000;
 
 /// Rows that a table must have grown by before the server is asked to look at it.
 const FEW: usize = 1_000;
@@ -235,24 +235,18 @@ impl Conn for PostgresConn {
         columns: &[BulkColumn],
         mut rows: Rows<'_>,
     ) -> Result<()> {
-        let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
-        let sql = format!(
-            "COPY {} ({}) FROM STDIN (FORMAT binary)",
-            quote(table),
-            names.join(", ")
-        );
         let inserted = self.inserted.entry(table.to_owned()).or_default();
         *inserted = inserted.saturating_add(rows.len());
+        let sql = arrays::statement(table, columns);
         let conn: &mut PgConnection = &mut self.transaction;
-        let mut stream = conn.copy_in_raw(&sql).await.map_err(failed)?;
-        stream.send(copy::HEAD).await.map_err(failed)?;
         while rows.len() > 0 {
             let some: Vec<Vec<Value>> = rows.by_ref().take(CHUNK).collect();
-            let piece = copy::encode(columns, &some)?;
-            stream.send(piece).await.map_err(failed)?;
+            let arguments = arrays::arguments(columns, some.into_iter())?;
+            sqlx::query_with(AssertSqlSafe(sql.clone()), arguments)
+                .execute(&mut *conn)
+                .await
+                .map_err(failed)?;
         }
-        stream.send(copy::END).await.map_err(failed)?;
-        stream.finish().await.map_err(failed)?;
         Ok(())
     }
 }
