@@ -80,6 +80,8 @@ impl SqliteStore {
         let readers = SqlitePoolOptions::new()
             .max_connections(8)
             .acquire_timeout(ACQUIRE)
+            // A file does not hang up.
+            .test_before_acquire(false)
             .connect_lazy_with(options.pragma("query_only", "on"));
         let (sender, receiver) = mpsc::channel(QUEUE);
         let task = tokio::spawn(write_loop(SqliteConn(writer), receiver));

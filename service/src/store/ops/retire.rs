@@ -12,6 +12,10 @@ use super::super::value::{ColumnType, Value};
 use super::{check_state, json_ints, json_texts, now, source};
 use crate::error::{Error, Result};
 
+/// When the window of a row ends, at `$1`. The clock may have gone back since the row came: a
+/// window never ends before it begins.
+const END: &str = "CASE WHEN \"_t1\" > $1 THEN \"_t1\" ELSE $1 END";
+
 /// Rows that one statement moves to history at most.
 const CHUNK: usize = 10_000;
 
@@ -37,6 +41,76 @@ pub(crate) async fn close_rows(
     let rows = conn.fetch_many(sql, &[pk_column()], full).await?;
     let rows: Vec<i64> = rows.iter().filter_map(|row| row.int(0)).collect();
     close_numbers(conn, table, &rows).await
+}
+
+/// Rows to move to history: those that a condition chooses, in the order of their numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// Chooses rows by arguments from `$2` on.
+    pub(super) condition: &'a str,
+    /// These arguments.
+    pub(super) args: &'a [Value],
+    /// The number that all of them are above.
+    pub(super) after: i64,
+    /// How many at most.
+    pub(super) most: usize,
+}
+
+/// Moves a part of the rows to history and returns number and first key of each, by number.
+pub(super) async fn close_part(
+    conn: &mut dyn Conn,
+    table: &Table,
+    part: Part<'_>,
+) -> Result<Vec<(i64, String)>> {
+    let Part {
+        condition, most, ..
+    } = part;
+    let current = quote(&table.current());
+    let next = part.args.len().saturating_add(2);
+    let key = table.keys().first().copied().unwrap_or("_id");
+    // `$1` is the time, or named so that both databases know its type.
+    let chosen = format!(
+        "FROM {current} WHERE $1 >= 0 AND {condition} AND \"_pk\" > ${next} \
+         ORDER BY \"_pk\" LIMIT {most}"
+    );
+    let columns = [
+        pk_column(),
+        BulkColumn {
+            name: key.to_owned(),
+            ty: ColumnType::Text,
+        },
+    ];
+    let mut args = vec![Value::Int(now())];
+    args.extend_from_slice(part.args);
+    args.push(part.after.into());
+    let sql = match conn.dialect() {
+        Dialect::Sqlite => format!("SELECT \"_pk\", \"{key}\" {chosen}"),
+        // The rows are read once: where they lie is the quickest way to them.
+        Dialect::Postgres => {
+            let names = table.column_list();
+            format!(
+                "WITH gone AS (DELETE FROM {current} WHERE ctid = ANY(ARRAY(SELECT ctid {chosen})) \
+                 RETURNING \"_pk\", {names}), kept AS (INSERT INTO {} ({names}, \"_t2\") \
+                 SELECT {names}, {END} FROM gone) \
+                 SELECT \"_pk\", \"{key}\" FROM gone ORDER BY \"_pk\"",
+                quote(&table.old())
+            )
+        }
+    };
+    let rows: Vec<(i64, String)> = conn
+        .fetch_many(sql, &columns, args)
+        .await?
+        .into_iter()
+        .filter_map(|row| {
+            let number = row.int(0)?;
+            Some((number, row.0.into_iter().nth(1)?.into_text()?))
+        })
+        .collect();
+    if conn.dialect() == Dialect::Sqlite {
+        let numbers: Vec<i64> = rows.iter().map(|(number, _)| *number).collect();
+        close_numbers(conn, table, &numbers).await?;
+    }
+    Ok(rows)
 }
 
 /// Names the column with the number of a row.
@@ -67,8 +141,7 @@ async fn move_rows(
 ) -> Result<u64> {
     let columns = table.column_list();
     let (current, old) = (quote(&table.current()), quote(&table.old()));
-    // The clock may have gone back since the row came: a window never ends before it begins.
-    let closed = format!("{columns}, CASE WHEN \"_t1\" > $1 THEN \"_t1\" ELSE $1 END");
+    let closed = format!("{columns}, {END}");
     if conn.dialect() == Dialect::Postgres {
         let sql = format!(
             "WITH gone AS (DELETE FROM {current} WHERE {condition} RETURNING {columns}) \

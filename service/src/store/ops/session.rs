@@ -11,12 +11,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use car_schema::wire::SweepPreview;
 
-use super::super::conn::{BulkColumn, Conn};
+use super::super::conn::Conn;
 use super::super::dialect::quote;
 use super::super::job::Operation;
 use super::super::layout::{Layout, Table};
-use super::super::value::{ColumnType, Value};
-use super::retire::{close_numbers, close_rows, close_tags, pk_column};
+use super::super::value::Value;
+use super::retire::{Part, close_part, close_rows, close_tags};
 use super::source::SourceRow;
 use super::{check_state, finish_job, json_ints, json_texts, now, scope, source};
 use crate::error::{Error, Result};
@@ -168,37 +168,31 @@ impl Sweep {
         linked: &[&Table],
     ) -> Result<Retired> {
         let mut closed = Retired::new();
-        let next = self.args.len().saturating_add(2);
-        let first_key = table.keys().first().copied().unwrap_or("_id");
-        let sql = format!(
-            "SELECT \"_pk\", \"{first_key}\" FROM {} WHERE $1 >= 0 AND {} AND \"_pk\" > ${next} \
-             ORDER BY \"_pk\" LIMIT {PART}",
-            quote(&table.current()),
-            self.stale
-        );
-        let key = BulkColumn {
-            name: first_key.to_owned(),
-            ty: ColumnType::Text,
-        };
-        let columns = [pk_column(), key];
         let mut last = i64::MIN;
         loop {
-            let mut args = vec![Value::Int(0)];
-            args.extend(self.args.clone());
-            args.push(last.into());
-            let rows = conn.fetch_many(sql.clone(), &columns, args).await?;
-            let numbers: Vec<i64> = rows.iter().filter_map(|row| row.int(0)).collect();
-            let Some(&highest) = numbers.last() else {
+            let part = Part {
+                condition: &self.stale,
+                args: &self.args,
+                after: last,
+                most: PART,
+            };
+            let rows = close_part(conn, table, part).await?;
+            let Some(&(highest, _)) = rows.last() else {
                 return Ok(closed);
             };
-            let ids = json_texts(rows.iter().filter_map(|row| row.str(1)));
-            for edge in linked {
-                let count = self.close_at(conn, edge, table, &ids).await?;
-                note(&mut closed, edge, count);
+            note(
+                &mut closed,
+                table,
+                u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            );
+            if !linked.is_empty() {
+                let ids = json_texts(rows.iter().map(|(_, id)| id.as_str()));
+                for edge in linked {
+                    let count = self.close_at(conn, edge, table, &ids).await?;
+                    note(&mut closed, edge, count);
+                }
             }
-            let count = close_numbers(conn, table, &numbers).await?;
-            note(&mut closed, table, count);
-            if numbers.len() < PART {
+            if rows.len() < PART {
                 return Ok(closed);
             }
             last = highest;
