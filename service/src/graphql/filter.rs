@@ -213,20 +213,19 @@ impl<'a> Filter<'a> {
                         "({alias}.\"{column}\" = {id} AND {alias}.\"_source\" = (SELECT pk FROM sources WHERE key = {source}))"
                     )
                 }
-                Origin::ExternalId { natural } => {
+                Origin::ExternalId { natural: true } => {
                     let arg = self.sql.arg(text);
-                    if *natural {
-                        format!(
-                            "({alias}.\"external_id\" = {arg} OR ({alias}.\"external_id\" IS NULL AND {alias}.\"_id\" = {arg}))"
-                        )
-                    } else {
-                        format!("{alias}.\"_id\" = {arg}")
-                    }
+                    format!(
+                        "({alias}.\"external_id\" = {arg} OR ({alias}.\"external_id\" IS NULL AND {alias}.\"_id\" = {arg}))"
+                    )
                 }
-                Origin::Column(_) => String::new(),
+                Origin::ExternalId { natural: false } | Origin::Column(_) => String::new(),
             }
         };
-        if matches!(attribute.origin, Origin::Column(_)) {
+        if matches!(
+            attribute.origin,
+            Origin::ExternalId { natural: false } | Origin::Column(_)
+        ) {
             return Ok(None);
         }
         let parts: Vec<String> = texts.iter().map(|text| one(text)).collect();
