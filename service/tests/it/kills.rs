@@ -299,3 +299,37 @@ async fn replicas_share_one_database_and_survive_kills() {
         replica.kill();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_one_replica_gave_out_wipes_by_the_other() {
+    if !crate::support::available(Kind::Postgres) {
+        return;
+    }
+    let url = crate::support::postgres_schema().await;
+    let mut replicas = [Replica::start(&url), Replica::start(&url)];
+    let [first, second] =
+        [&replicas[0], &replicas[1]].map(|replica| replica.program.client.clone());
+    first.post("databases", json!({})).await.expect(200);
+    first
+        .import(
+            "s",
+            json!({ "asset": [{ "external_id": "a", "name": "a" }] }),
+        )
+        .await;
+    let token = first.get("v3/clearDbToken").await.expect(200)["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("v3/clearDb/?token={token}");
+    second.post(&path, json!({})).await.expect(200);
+    // It is used up, wherever it is shown.
+    assert_eq!(
+        first.post(&path, json!({})).await.code(403),
+        "invalid_token"
+    );
+    first.post("databases", json!({})).await.expect(200);
+    assert_eq!(second.ids("asset").await, Vec::<String>::new());
+    for replica in &mut replicas {
+        replica.kill();
+    }
+}
