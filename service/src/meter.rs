@@ -6,6 +6,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
@@ -23,12 +24,20 @@ struct Fate {
     fate: &'static str,
 }
 
+/// Whose run, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    source: String,
+    exit_code: u8,
+}
+
 /// The numbers.
 pub(crate) struct Meter {
     registry: Registry,
     calls: Family<Call, Counter>,
     rows: Family<Fate, Counter>,
     imports: Histogram,
+    runs: Family<Ended, Gauge>,
 }
 
 impl fmt::Debug for Meter {
@@ -55,11 +64,19 @@ impl Default for Meter {
             Unit::Seconds,
             imports.clone(),
         );
+        let runs = Family::default();
+        registry.register_with_unit(
+            "source_last_run",
+            "Start of the latest run of a source that ended with an exit code, since 1970",
+            Unit::Seconds,
+            runs.clone(),
+        );
         Self {
             registry,
             calls,
             rows,
             imports,
+            runs,
         }
     }
 }
@@ -87,6 +104,18 @@ impl Meter {
                 .get_or_create(&Fate { fate })
                 .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
         }
+    }
+
+    /// Notes a run that was reported; `started` is in milliseconds since 1970.
+    pub(crate) fn run(&self, source: &str, exit_code: u8, started: i64) {
+        let labels = Ended {
+            source: source.to_owned(),
+            exit_code,
+        };
+        let gauge = self.runs.get_or_create(&labels);
+        // Reports may come late, such as that of a run that waited for the service.
+        let latest = gauge.get().max(started / 1000);
+        gauge.set(latest);
     }
 
     /// Counts rows that were retired.

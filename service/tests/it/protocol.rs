@@ -578,6 +578,14 @@ async fn health_and_numbers_are_real(kind: Kind) {
             json!({ "asset": [{ "external_id": "a", "name": "a" }] }),
         )
         .await;
+    for (report, exit_code, started_at) in [
+        ("r1", 12, 1_700_000_000_000_i64),
+        ("r2", 0, 1_699_999_000_000),
+        ("r3", 12, 1_600_000_000_000),
+    ] {
+        let run = json!({ "report": report, "outcome": "done", "exit_code": exit_code, "started_at": started_at });
+        client.post("v3/source/s/runs", run).await.expect(200);
+    }
     let health = client.get("v3/health/all").await.expect(200);
     assert_eq!(health["checks"]["store_write"]["status"], "ok");
     let url = harness.server.url().replace("/api/car/v2", "/metrics");
@@ -593,6 +601,8 @@ async fn health_and_numbers_are_real(kind: Kind) {
         "car_rows_total{fate=\"created\"} 1",
         "car_calls_total{method=\"POST\",call=\"/api/car/v2/imports\",status=\"200\"} 1",
         "car_import_duration_seconds_count 1",
+        "car_source_last_run_seconds{source=\"s\",exit_code=\"12\"} 1700000000",
+        "car_source_last_run_seconds{source=\"s\",exit_code=\"0\"} 1699999000",
     ] {
         assert!(text.contains(line), "{text} lacks {line}");
     }
