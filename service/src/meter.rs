@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::store::ops::run::LastRun;
+
 /// Which call, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Call {
@@ -28,7 +30,7 @@ struct Fate {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ended {
     source: String,
-    exit_code: u8,
+    exit_code: i64,
 }
 
 /// The numbers.
@@ -106,16 +108,16 @@ impl Meter {
         }
     }
 
-    /// Notes a run that was reported; `started` is in milliseconds since 1970.
-    pub(crate) fn run(&self, source: &str, exit_code: u8, started: i64) {
-        let labels = Ended {
-            source: source.to_owned(),
-            exit_code,
-        };
-        let gauge = self.runs.get_or_create(&labels);
-        // Reports may come late, such as that of a run that waited for the service.
-        let latest = gauge.get().max(started / 1000);
-        gauge.set(latest);
+    /// Notes the latest runs as they are known now, in place of those noted before.
+    pub(crate) fn runs(&self, latest: Vec<LastRun>) {
+        self.runs.clear();
+        for run in latest {
+            let labels = Ended {
+                source: run.source,
+                exit_code: run.exit_code,
+            };
+            self.runs.get_or_create(&labels).set(run.started / 1000);
+        }
     }
 
     /// Counts rows that were retired.

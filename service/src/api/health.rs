@@ -9,6 +9,8 @@ use car_schema::wire::{Features, Health};
 use serde_json::{Value, json};
 
 use super::App;
+use crate::state::AppState;
+use crate::store::ops::run::{self, LastRun};
 
 /// What this service can do beyond the old protocol.
 const FEATURES: Features = Features {
@@ -31,12 +33,21 @@ pub(crate) async fn health() -> Json<Health> {
 
 /// Answers in the format of Prometheus.
 pub(crate) async fn metrics(State(state): App) -> crate::Result<impl IntoResponse> {
+    // What the process itself counts is worth telling while its store is away.
+    match last_runs(&state).await {
+        Ok(latest) => state.meter.runs(latest),
+        Err(error) => tracing::warn!(%error, "the latest runs are told as they were known before"),
+    }
     let text = state
         .meter
         .render()
         .map_err(|error| crate::Error::internal("write its numbers", error))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, kind)], text))
+}
+
+async fn last_runs(state: &AppState) -> crate::Result<Vec<LastRun>> {
+    run::ends(state.store.read().await?.as_mut()).await
 }
 
 /// Asks the store to read and to write, and says how that went.

@@ -67,9 +67,8 @@ pub(crate) async fn keep(
     let document = String::from_utf8(body.into())
         .map_err(|_| invalid("the body is not valid UTF-8".into()))?;
     let report = head.report.clone();
-    let (exit_code, started) = (head.exit_code, head.started_at);
     let operation = KeepRun {
-        source: source.clone(),
+        source,
         run: Run {
             report: head.report,
             started: head.started_at,
@@ -79,7 +78,6 @@ pub(crate) async fn keep(
         },
     };
     state.store.write(operation).await?;
-    state.meter.run(&source, exit_code, started);
     Ok(Json(serde_json::json!({ "report": report })))
 }
 

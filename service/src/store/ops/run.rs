@@ -91,6 +91,34 @@ pub(crate) async fn one(conn: &mut dyn Conn, source: &str, report: &str) -> Resu
     Ok(rows.first().map(decode))
 }
 
+/// The latest run of a source that ended with an exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LastRun {
+    /// Key of the source.
+    pub(crate) source: String,
+    /// The exit code.
+    pub(crate) exit_code: i64,
+    /// When the run began, in milliseconds since 1970.
+    pub(crate) started: i64,
+}
+
+/// Reads the latest run of every source for each exit code, of those whose reports are kept.
+pub(crate) async fn ends(conn: &mut dyn Conn) -> Result<Vec<LastRun>> {
+    let sql = "SELECT s.key, r.exit_code, max(r.started) FROM runs r \
+               JOIN sources s ON s.pk = r.source GROUP BY s.key, r.exit_code";
+    let rows = conn.fetch(sql.into(), Vec::new()).await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| {
+            Some(LastRun {
+                source: row.str(0)?.to_owned(),
+                exit_code: row.int(1)?,
+                started: row.int(2)?,
+            })
+        })
+        .collect())
+}
+
 fn decode(row: &Row) -> Run {
     let text = |index| row.str(index).unwrap_or_default().to_owned();
     let int = |index| row.int(index).unwrap_or_default();
