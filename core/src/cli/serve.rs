@@ -17,7 +17,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::progress::Reporter;
 use crate::secret::Secret;
 use crate::serve::{
-    EngineOptions, ImportProvider, Imports, ServeOptions, answer, listen, random_key, router, when,
+    EngineOptions, ImportProvider, Imports, SealedStore, ServeOptions, answer, listen, random_key,
+    router, when,
 };
 use crate::tasks::{
     CarAccess, Manager, ManagerOptions, Provider, Recurring, SqliteEngine, TaskEngine,
@@ -26,6 +27,8 @@ use crate::telemetry::{LogReporter, Value};
 
 /// Where it listens when nobody says.
 pub(super) const USUAL_ADDRESS: &str = "127.0.0.1:8090";
+/// Environment variable with the key that settings are sealed with.
+const SETTINGS_KEY_VARIABLE: &str = "CONNECTOR_SETTINGS_KEY";
 /// Environment variable with the key.
 pub(super) const KEY_VARIABLE: &str = "CONNECTOR_API_KEY";
 
@@ -48,6 +51,13 @@ pub(super) fn command() -> Command {
         .arg(key())
         .arg(state())
         .arg(tasks_on())
+        .arg(
+            Arg::new("settings_key")
+                .long("settings-key")
+                .value_name("KEY")
+                .value_parser(clap::value_parser!(Secret))
+                .help("Key that seals the settings of installed connectors in the file [env: CONNECTOR_SETTINGS_KEY]"),
+        )
         .arg(text("every", "TIME", "Import once in this time [default: 1h]").conflicts_with("cron"))
         .arg(text(
             "cron",
@@ -119,6 +129,9 @@ async fn serve<C: Connector>(
         None => kept_key(&tasks)?,
     };
     let store = Arc::new(SqliteEngine::open(&tasks).await?);
+    let settings_key = given(verb, environment, "settings_key", SETTINGS_KEY_VARIABLE);
+    let sealed = SealedStore::new(Arc::clone(&store) as _, settings_key.as_ref())?;
+    sealed.seal_all().await?;
     let engine: Arc<dyn TaskEngine> = match verb.get_one::<String>("tasks-on") {
         Some(address) => elsewhere::<C>(address).await?,
         None => Arc::clone(&store) as _,
@@ -126,7 +139,7 @@ async fn serve<C: Connector>(
     let means = Means::new::<C>(setup, catalog)?;
     let manager = Manager::start(ManagerOptions {
         engine: Arc::clone(&engine),
-        store: Arc::clone(&store) as _,
+        store: Arc::new(sealed),
         providers: means.providers.clone(),
         car: means.car.clone(),
         cancel: cancel.clone(),
@@ -258,9 +271,19 @@ pub(super) fn file(verb: &ArgMatches) -> PathBuf {
 
 /// Returns the key that the user gives.
 pub(super) fn given_key(verb: &ArgMatches, environment: &Environment) -> Option<Secret> {
-    let flag = verb.get_one::<Secret>("api_key").cloned();
+    given(verb, environment, "api_key", KEY_VARIABLE)
+}
+
+/// Returns a secret that is given by a flag, or in the environment.
+fn given(
+    verb: &ArgMatches,
+    environment: &Environment,
+    flag: &str,
+    variable: &str,
+) -> Option<Secret> {
+    let flag = verb.get_one::<Secret>(flag).cloned();
     flag.or_else(|| {
-        let value = environment.get(KEY_VARIABLE)?;
+        let value = environment.get(variable)?;
         Some(Secret::from(value.to_string_lossy().into_owned()))
     })
     .filter(|key| !key.expose().is_empty())

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::App;
@@ -20,6 +22,24 @@ use crate::tasks::{
 
 type Answer<T> = Result<Json<T>, ApiError>;
 type Shared = State<Arc<App>>;
+
+/// Parts of the path; what is no text is refused as everything else is.
+struct At<T>(T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for At<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(found)) => Ok(Self(found)),
+            Err(error) => Err(ApiError::new(
+                error.status(),
+                "invalid_path",
+                error.body_text(),
+            )),
+        }
+    }
+}
 
 /// Returns the routes.
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -60,7 +80,7 @@ async fn connectors(State(app): Shared) -> Json<Value> {
     Json(json!({ "connectors": app.manager.connectors() }))
 }
 
-async fn connector(State(app): Shared, Path(name): Path<String>) -> Answer<ConnectorView> {
+async fn connector(State(app): Shared, At(name): At<String>) -> Answer<ConnectorView> {
     Ok(Json(app.manager.connector(&name)?))
 }
 
@@ -72,7 +92,7 @@ struct Install {
 
 async fn install(
     State(app): Shared,
-    Path(name): Path<String>,
+    At(name): At<String>,
     query: Result<Query<Install>, axum::extract::rejection::QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
@@ -87,24 +107,24 @@ async fn install(
     Ok(response)
 }
 
-async fn uninstall(State(app): Shared, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+async fn uninstall(State(app): Shared, At(name): At<String>) -> Result<StatusCode, ApiError> {
     app.manager.uninstall(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn settings(State(app): Shared, Path(name): Path<String>) -> Answer<Value> {
+async fn settings(State(app): Shared, At(name): At<String>) -> Answer<Value> {
     Ok(Json(app.manager.settings(&name)?))
 }
 
 async fn update(
     State(app): Shared,
-    Path(name): Path<String>,
+    At(name): At<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<ConnectorView> {
     Ok(Json(app.manager.update(&name, object(body)?).await?))
 }
 
-async fn reset(State(app): Shared, Path(name): Path<String>) -> Answer<ConnectorView> {
+async fn reset(State(app): Shared, At(name): At<String>) -> Answer<ConnectorView> {
     Ok(Json(app.manager.reset(&name).await?))
 }
 
@@ -121,7 +141,7 @@ struct Tasks {
 
 async fn tasks(
     State(app): Shared,
-    Path(name): Path<String>,
+    At(name): At<String>,
     query: Result<Query<Tasks>, axum::extract::rejection::QueryRejection>,
 ) -> Answer<TaskPage> {
     let Query(query) = query.map_err(|error| invalid_query(&error))?;
@@ -143,10 +163,7 @@ async fn tasks(
     Ok(Json(app.manager.engine().tasks(&name, &listing).await?))
 }
 
-async fn task(
-    State(app): Shared,
-    Path((name, task)): Path<(String, String)>,
-) -> Answer<TaskHistory> {
+async fn task(State(app): Shared, At((name, task)): At<(String, String)>) -> Answer<TaskHistory> {
     app.manager.connector(&name)?;
     let task = TaskId::from_text(task);
     Ok(Json(app.manager.engine().history(&name, &task).await?))
@@ -154,7 +171,7 @@ async fn task(
 
 async fn act(
     State(app): Shared,
-    Path((name, task, action)): Path<(String, String, String)>,
+    At((name, task, action)): At<(String, String, String)>,
 ) -> Answer<TaskView> {
     app.manager.connector(&name)?;
     let task = TaskId::from_text(task);

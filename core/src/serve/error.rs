@@ -63,6 +63,7 @@ impl From<TaskError> for ApiError {
             | TaskError::Unusable { .. }
             | TaskError::InUse { .. }
             | TaskError::Server { .. }
+            | TaskError::Sealed { .. }
             | TaskError::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         let failure = Failure::from(error);

@@ -11,6 +11,7 @@ mod import;
 mod metrics;
 mod openapi;
 mod page;
+mod sealed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use access::Access;
 pub(crate) use access::random_key;
 pub use error::ApiError;
 pub(crate) use import::{EngineOptions, ImportProvider, Imports, when};
+pub(crate) use sealed::SealedStore;
 
 use crate::failure::{Failure, FailureKind};
 use crate::secret::Secret;

@@ -77,6 +77,14 @@ pub enum TaskError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The settings of a connector are sealed with a key that the process does not have.
+    #[error("the settings of connector `{connector}` cannot be read: {why}")]
+    Sealed {
+        /// The connector.
+        connector: String,
+        /// Why they cannot be opened.
+        why: &'static str,
+    },
     /// Another process works on the store.
     #[error("the task store in `{}` is used by another process", .path.display())]
     InUse {
@@ -112,6 +120,7 @@ impl TaskError {
             Self::Failed(_) => "task_failed",
             Self::Stopped => "stopped",
             Self::Server { .. } => "server",
+            Self::Sealed { .. } => "sealed",
             Self::Unusable { .. } | Self::InUse { .. } | Self::Store { .. } => "store",
         }
     }
@@ -149,6 +158,8 @@ impl From<TaskError> for Failure {
                 .with_retry(Retry::Backoff)
                 .because(source)
                 .hint("is it there, and does it know the namespace? Tasks go on by themselves once it answers"),
+            TaskError::Sealed { .. } => invalid(message)
+                .hint("give the key that they were sealed with by `--settings-key` or CONNECTOR_SETTINGS_KEY"),
             TaskError::InUse { .. } => general(message)
                 .hint("one process works on a store: end the other one, or name another file with `--tasks`"),
             TaskError::Unusable {

@@ -273,6 +273,14 @@ async fn bad_input_is_refused_with_a_stable_code() {
             "unknown_path",
         ),
         (Method::GET, "/nowhere", "", 404, "unknown_path"),
+        (Method::GET, "/connectors/%FF", "", 400, "invalid_path"),
+        (
+            Method::GET,
+            "/connectors/one/tasks/%FF",
+            "",
+            400,
+            "invalid_path",
+        ),
         (Method::DELETE, "/connectors", "", 405, "unknown_method"),
     ] {
         let (found, error) = server.call(method.clone(), path, Some(body)).await;
