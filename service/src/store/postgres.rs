@@ -165,7 +165,11 @@ impl PostgresStore {
         if let Some(limit) = limit {
             // The caller's own clock comes first, and its error says more.
             let limit = limit.saturating_add(LATER).as_millis();
-            begin.push_str(&format!("; SET LOCAL statement_timeout = {limit}"));
+            // The server may keep the plans of queries: it makes them anew when a table has changed
+            // much, and its own comparison decides.
+            begin.push_str(&format!(
+                "; SET LOCAL statement_timeout = {limit}; SET LOCAL plan_cache_mode = auto"
+            ));
         }
         let transaction = self
             .pool
