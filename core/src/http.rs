@@ -35,3 +35,28 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .ok()
         .map(Duration::from_secs)
 }
+
+/// Why the body of an answer was not read to its end.
+#[derive(Debug)]
+pub enum BodyError {
+    /// The connection broke, or took too long.
+    Broken(reqwest::Error),
+    /// There is more than the caller is ready to keep.
+    TooLarge,
+}
+
+/// Reads the body of an answer, at most so many bytes of it.
+///
+/// # Errors
+///
+/// [`BodyError`].
+pub async fn body(response: &mut reqwest::Response, most: usize) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
+        if body.len().saturating_add(chunk.len()) > most {
+            return Err(BodyError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

@@ -1,6 +1,7 @@
 //! Numbers for `/metrics`, one set per service.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -40,6 +41,7 @@ pub(crate) struct Meter {
     rows: Family<Fate, Counter>,
     imports: Histogram,
     runs: Family<Ended, Gauge>,
+    telling: Mutex<()>,
 }
 
 impl fmt::Debug for Meter {
@@ -79,6 +81,7 @@ impl Default for Meter {
             rows,
             imports,
             runs,
+            telling: Mutex::default(),
         }
     }
 }
@@ -108,18 +111,6 @@ impl Meter {
         }
     }
 
-    /// Notes the latest runs as they are known now, in place of those noted before.
-    pub(crate) fn runs(&self, latest: Vec<LastRun>) {
-        self.runs.clear();
-        for run in latest {
-            let labels = Ended {
-                source: run.source,
-                exit_code: run.exit_code,
-            };
-            self.runs.get_or_create(&labels).set(run.started / 1000);
-        }
-    }
-
     /// Counts rows that were retired.
     pub(crate) fn retired(&self, count: u64) {
         self.rows
@@ -127,8 +118,21 @@ impl Meter {
             .inc_by(count);
     }
 
-    /// Writes everything in the format of Prometheus.
-    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
+    /// Writes everything in the format of Prometheus, with the latest runs as they are known now
+    /// in place of those told before; `None` where they cannot be asked for.
+    pub(crate) fn render(&self, latest: Option<Vec<LastRun>>) -> Result<String, fmt::Error> {
+        // Two that ask at once must not see each other's half.
+        let _told = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(latest) = latest {
+            self.runs.clear();
+            for run in latest {
+                let labels = Ended {
+                    source: run.source,
+                    exit_code: run.exit_code,
+                };
+                self.runs.get_or_create(&labels).set(run.started / 1000);
+            }
+        }
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)

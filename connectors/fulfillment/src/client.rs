@@ -1,6 +1,6 @@
 //! The clients of the platform and of the vendor: the only place that knows addresses.
 
-use car_core::http::retry_after;
+use car_core::http::{self, BodyError, retry_after};
 use car_core::{Failure, FailureKind};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
@@ -96,13 +96,12 @@ impl Client {
         let mut answer = call.send().await.map_err(failed)?;
         let status = answer.status();
         let wait = retry_after(answer.headers());
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            if body.len().saturating_add(chunk.len()) > LARGEST_ANSWER {
-                return Err(error::too_large(self.side, LARGEST_ANSWER));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = http::body(&mut answer, LARGEST_ANSWER)
+            .await
+            .map_err(|error| match error {
+                BodyError::Broken(error) => failed(error),
+                BodyError::TooLarge => error::too_large(self.side, LARGEST_ANSWER),
+            })?;
         let status = status.as_u16();
         if (200..300).contains(&status) || expected.contains(&status) {
             return Ok(Answer { status, body });

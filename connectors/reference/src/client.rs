@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use car_core::connector::{Cursor, ModelState};
-use car_core::http::retry_after;
+use car_core::http::{self, BodyError, retry_after};
 use car_core::limit::{LimitOptions, Limiter};
 use car_core::{Failure, FailureKind};
 use reqwest::header::{ACCEPT, HeaderMap, LINK};
@@ -247,13 +247,13 @@ impl Client {
             .map_err(error::unreachable)?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(error::unreachable)? {
-            if body.len().saturating_add(chunk.len()) > LARGEST_ANSWER {
-                return Err(error::too_large(LARGEST_ANSWER));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body =
+            http::body(&mut response, LARGEST_ANSWER)
+                .await
+                .map_err(|error| match error {
+                    BodyError::Broken(error) => error::unreachable(error),
+                    BodyError::TooLarge => error::too_large(LARGEST_ANSWER),
+                })?;
         permit.answered(status, &headers);
         if status == 200 || wanted.contains(&status) {
             return Ok(Answer {

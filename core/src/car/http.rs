@@ -11,6 +11,7 @@ use super::address::BaseAddress;
 use super::call::{Answer, Call, CarCall, Method};
 use super::status;
 use crate::failure::{Effect, Failure, FailureKind, Retry};
+use crate::http::{self, BodyError};
 
 /// Largest answer that is read.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -77,21 +78,17 @@ impl CarCall for HttpCall {
             .await
             .map_err(|error| self.unreachable(error))?;
         let status = response.status().as_u16();
-        let retry_after = crate::http::retry_after(response.headers());
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.unreachable(error))?
-        {
-            if body.len().saturating_add(chunk.len()) > LARGEST_ANSWER {
-                return Err(Failure::new(
-                    FailureKind::CarUnexpected,
-                    "the CAR service's answer is larger than 64 MiB",
-                ));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let retry_after = http::retry_after(response.headers());
+        let body =
+            http::body(&mut response, LARGEST_ANSWER)
+                .await
+                .map_err(|error| match error {
+                    BodyError::Broken(error) => self.unreachable(error),
+                    BodyError::TooLarge => Failure::new(
+                        FailureKind::CarUnexpected,
+                        "the CAR service's answer is larger than 64 MiB",
+                    ),
+                })?;
         Answer::of(call, status, body.into(), retry_after)
     }
 }

@@ -176,12 +176,7 @@ impl Rows {
         for (name, value) in columns {
             self.column(name, value);
         }
-        self.text.push('}');
-        if self.text.len() == start.saturating_add(2) {
-            self.text.truncate(start);
-            return;
-        }
-        self.end();
+        self.close(start);
     }
 
     /// Adds a row of texts whose names are quoted already; one without any text is none.
@@ -256,12 +251,17 @@ impl Rows {
         for (name, value) in columns {
             self.column(name, value);
         }
+        self.close(start);
+    }
+
+    /// Ends the row that begins at `start`; one without columns is none.
+    fn close(&mut self, start: usize) {
         self.text.push('}');
         if self.text.len() == start.saturating_add(2) {
             self.text.truncate(start);
-            return;
+        } else {
+            self.end();
         }
-        self.end();
     }
 
     fn column(&mut self, name: &str, value: &str) {

@@ -70,7 +70,7 @@ pub struct ExchangeSettings {
 
     /// How files are written: jsonl or csv
     #[arg(long, value_name = "FORMAT", default_value = "jsonl", help_heading = "Exchange",
-          value_parser = PossibleValuesParser::new(["jsonl", "csv"]).map(format))]
+          value_parser = Format::parser())]
     #[schemars(with = "String")]
     pub exchange_format: Format,
 
@@ -136,17 +136,6 @@ pub(super) struct Whole<S: Settings> {
 
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the parser hands over a `String`"
-)]
-fn format(word: String) -> Format {
-    match word.as_str() {
-        "csv" => Format::Csv,
-        _ => Format::Lines,
-    }
 }
 
 #[expect(

@@ -34,13 +34,15 @@ pub(crate) async fn health() -> Json<Health> {
 /// Answers in the format of Prometheus.
 pub(crate) async fn metrics(State(state): App) -> crate::Result<impl IntoResponse> {
     // What the process itself counts is worth telling while its store is away.
-    match last_runs(&state).await {
-        Ok(latest) => state.meter.runs(latest),
-        Err(error) => tracing::warn!(%error, "the latest runs are told as they were known before"),
-    }
+    let latest = last_runs(&state)
+        .await
+        .inspect_err(|error| {
+            tracing::warn!(%error, "the latest runs are told as they were known before");
+        })
+        .ok();
     let text = state
         .meter
-        .render()
+        .render(latest)
         .map_err(|error| crate::Error::internal("write its numbers", error))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, kind)], text))

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use car_core::exchange::{Export, Failures, Format, ModeContext, RowWriter, Rows};
 use car_core::{Failure, FailureKind};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use reqwest::Method;
 use schemars::JsonSchema;
@@ -25,23 +24,12 @@ pub(super) struct Settings {
     /// How the file is written: jsonl or csv
     #[arg(long, env = "TO_FORMAT", value_name = "FORMAT", default_value = "jsonl",
           help_heading = "Target",
-          value_parser = PossibleValuesParser::new(["jsonl", "csv"]).map(format))]
+          value_parser = Format::parser())]
     #[schemars(with = "String")]
     to_format: Format,
 
     #[command(flatten)]
     endpoint: EndpointSettings,
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the parser hands over a `String`"
-)]
-fn format(word: String) -> Format {
-    match word.as_str() {
-        "csv" => Format::Csv,
-        _ => Format::Lines,
-    }
 }
 
 /// Sends rows.

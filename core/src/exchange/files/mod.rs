@@ -14,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 
 use super::api::{
@@ -49,6 +50,14 @@ impl Format {
             "csv" => Some(Self::Csv),
             _ => None,
         }
+    }
+
+    /// Returns the parser of a setting that names it: `jsonl` or `csv`.
+    pub fn parser() -> impl TypedValueParser<Value = Self> {
+        PossibleValuesParser::new(["jsonl", "csv"]).map(|word| match word.as_str() {
+            "csv" => Self::Csv,
+            _ => Self::Lines,
+        })
     }
 
     /// Returns the ending of names of files.

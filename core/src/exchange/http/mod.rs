@@ -23,6 +23,7 @@ use super::api::{
 };
 use super::row::{Rows, SEPARATOR};
 use crate::failure::{Effect, Failure, FailureKind, Retry};
+use crate::http::{self, BodyError};
 use crate::layer::{Backoff, or_cancelled};
 
 /// Where platforms put their container API.
@@ -244,29 +245,24 @@ impl HttpContainer {
             .await
             .map_err(|error| self.unreachable(error))?;
         let status = response.status().as_u16();
-        let retry_after = crate::http::retry_after(response.headers());
+        let retry_after = http::retry_after(response.headers());
         let abilities = response.headers().get(ABILITIES_HEADER);
         let abilities = abilities.and_then(|value| value.to_str().ok().map(str::to_owned));
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.unreachable(error))?
-        {
-            if body.len().saturating_add(chunk.len()) > LARGEST_ANSWER {
-                return Err(Failure::new(
-                    FailureKind::PlatformUnexpected,
-                    "the container API's answer is larger than 64 MiB",
-                )
-                .with_effect(Effect::Unknown)
-                .hint("ask for fewer rows at once; see `--batch-rows`"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let body = body.into();
+        let body =
+            http::body(&mut response, LARGEST_ANSWER)
+                .await
+                .map_err(|error| match error {
+                    BodyError::Broken(error) => self.unreachable(error),
+                    BodyError::TooLarge => Failure::new(
+                        FailureKind::PlatformUnexpected,
+                        "the container API's answer is larger than 64 MiB",
+                    )
+                    .with_effect(Effect::Unknown)
+                    .hint("ask for fewer rows at once; see `--batch-rows`"),
+                })?;
         let answer = Answer {
             status,
-            body,
+            body: body.into(),
             abilities,
         };
         Ok((answer, retry_after))

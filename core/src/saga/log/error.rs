@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::Claim;
 use crate::failure::{Effect, Failure, FailureKind, Retry};
 use crate::saga::progress::Misfit;
 use crate::state::Problem;
@@ -82,6 +83,13 @@ pub struct ClaimedBy {
 }
 
 impl LogError {
+    pub(super) fn lost(claim: &Claim) -> Self {
+        Self::Lost {
+            id: claim.id.to_string(),
+            fence: claim.fence,
+        }
+    }
+
     pub(super) fn unreadable(id: &str, number: u64, source: serde_json::Error) -> Self {
         Self::Unreadable {
             id: id.to_owned(),

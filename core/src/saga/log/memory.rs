@@ -61,10 +61,7 @@ impl MemoryLog {
         let mut sagas = self.lock();
         match sagas.get_mut(&claim.id) {
             Some(kept) if kept.held && kept.fence == claim.fence => Ok(change(kept)),
-            _ => Err(LogError::Lost {
-                id: claim.id.to_string(),
-                fence: claim.fence,
-            }),
+            _ => Err(LogError::lost(claim)),
         }
     }
 }

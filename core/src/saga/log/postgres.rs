@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Postgres, Row as _, Transaction};
 
+use super::rows::{self, RecordRow, SagaRow, signed, unsigned};
 use super::{
     CLAIM_TTL, Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, current, name_of,
 };
@@ -115,10 +116,7 @@ impl PostgresLog {
         if done.rows_affected() == 1 {
             return Ok(());
         }
-        Err(LogError::Lost {
-            id: claim.id.to_string(),
-            fence: claim.fence,
-        })
+        Err(LogError::lost(claim))
     }
 }
 
@@ -236,7 +234,7 @@ impl SagaLog for PostgresLog {
     }
 
     async fn list(&self, status: Option<Status>, limit: u32) -> Result<Vec<Summary>, LogError> {
-        let rows = sqlx::query(concat!(
+        let list: Vec<SagaRow> = sqlx::query_as(concat!(
             "SELECT id, name, status, step, ",
             millis!("created"),
             " AS created, ",
@@ -249,20 +247,7 @@ impl SagaLog for PostgresLog {
         .fetch_all(&self.pool)
         .await
         .map_err(storage("read"))?;
-        let summary = |row: &PgRow| {
-            let status: String = row.try_get("status")?;
-            Ok(Summary {
-                id: row.try_get("id")?,
-                saga: row.try_get("name")?,
-                status: Status::parse(&status).unwrap_or(Status::Stuck),
-                step: row.try_get("step")?,
-                created: unsigned(row.try_get("created")?),
-                updated: unsigned(row.try_get("updated")?),
-            })
-        };
-        rows.iter()
-            .map(|row| summary(row).map_err(storage("read")))
-            .collect()
+        Ok(rows::summaries(list))
     }
 
     fn ttl(&self) -> Duration {
@@ -271,7 +256,7 @@ impl SagaLog for PostgresLog {
 }
 
 async fn read(connection: &mut PgConnection, id: &str) -> Result<Vec<Entry>, LogError> {
-    let rows: Vec<(i64, i64, String)> = sqlx::query_as(concat!(
+    let list: Vec<RecordRow> = sqlx::query_as(concat!(
         "SELECT number, ",
         millis!("at"),
         ", event FROM car_saga_record WHERE saga = $1 ORDER BY number"
@@ -280,22 +265,11 @@ async fn read(connection: &mut PgConnection, id: &str) -> Result<Vec<Entry>, Log
     .fetch_all(connection)
     .await
     .map_err(storage("read"))?;
-    rows.into_iter()
-        .map(|(number, at, event)| {
-            let event = serde_json::from_str(&event)
-                .map_err(|error| LogError::unreadable(id, unsigned(number), error))?;
-            Ok(Entry {
-                at: unsigned(at),
-                event,
-            })
-        })
-        .collect()
+    rows::entries(id, list)
 }
 
 async fn write(connection: &mut PgConnection, id: &str, events: &[Event]) -> Result<(), LogError> {
     for event in events {
-        let text =
-            serde_json::to_string(event).map_err(|error| LogError::unreadable(id, 0, error))?;
         sqlx::query(
             "WITH grown AS (UPDATE car_saga SET records = records + 1, \
              updated = clock_timestamp() WHERE id = $1 RETURNING records) \
@@ -303,7 +277,7 @@ async fn write(connection: &mut PgConnection, id: &str, events: &[Event]) -> Res
              SELECT $1, records - 1, clock_timestamp(), $2 FROM grown",
         )
         .bind(id)
-        .bind(text)
+        .bind(rows::text(id, event)?)
         .execute(&mut *connection)
         .await
         .map_err(storage("written"))?;
@@ -322,14 +296,4 @@ fn storage(doing: &'static str) -> impl Fn(sqlx::Error) -> LogError + Copy {
             .is_some_and(|code| code == "53100"),
         source: Box::new(error),
     }
-}
-
-/// Numbers are signed in PostgreSQL; ours do not come near the limit.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// What was [`signed`].
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
 }

@@ -15,6 +15,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _, Sqlite, Transaction};
 use tokio::sync::Mutex;
 
+use super::rows::{self, RecordRow, SagaRow, signed, unsigned};
 use super::{
     CLAIM_TTL, Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, current, name_of,
 };
@@ -135,10 +136,7 @@ impl SqliteLog {
         if done.rows_affected() == 1 {
             return Ok(());
         }
-        Err(LogError::Lost {
-            id: claim.id.to_string(),
-            fence: claim.fence,
-        })
+        Err(LogError::lost(claim))
     }
 }
 
@@ -266,7 +264,7 @@ impl SagaLog for SqliteLog {
 
     async fn list(&self, status: Option<Status>, limit: u32) -> Result<Vec<Summary>, LogError> {
         let mut connection = self.connection.lock().await;
-        let rows = sqlx::query(
+        let list: Vec<SagaRow> = sqlx::query_as(
             "SELECT id, name, status, step, created, updated FROM saga \
              WHERE ?1 IS NULL OR status = ?1 ORDER BY updated DESC, id DESC LIMIT ?2",
         )
@@ -275,20 +273,7 @@ impl SagaLog for SqliteLog {
         .fetch_all(&mut *connection)
         .await
         .map_err(storage("read"))?;
-        let summary = |row: &SqliteRow| {
-            let status: String = row.try_get("status")?;
-            Ok(Summary {
-                id: row.try_get("id")?,
-                saga: row.try_get("name")?,
-                status: Status::parse(&status).unwrap_or(Status::Stuck),
-                step: row.try_get("step")?,
-                created: unsigned(row.try_get("created")?),
-                updated: unsigned(row.try_get("updated")?),
-            })
-        };
-        rows.iter()
-            .map(|row| summary(row).map_err(storage("read")))
-            .collect()
+        Ok(rows::summaries(list))
     }
 
     fn ttl(&self) -> Duration {
@@ -304,22 +289,13 @@ async fn immediate(connection: &mut SqliteConnection) -> Result<Transaction<'_, 
 }
 
 async fn read(connection: &mut SqliteConnection, id: &str) -> Result<Vec<Entry>, LogError> {
-    let rows: Vec<(i64, i64, String)> =
+    let list: Vec<RecordRow> =
         sqlx::query_as("SELECT number, at, event FROM record WHERE saga = ? ORDER BY number")
             .bind(id)
             .fetch_all(connection)
             .await
             .map_err(storage("read"))?;
-    rows.into_iter()
-        .map(|(number, at, event)| {
-            let event = serde_json::from_str(&event)
-                .map_err(|error| LogError::unreadable(id, unsigned(number), error))?;
-            Ok(Entry {
-                at: unsigned(at),
-                event,
-            })
-        })
-        .collect()
+    rows::entries(id, list)
 }
 
 async fn write(
@@ -329,15 +305,13 @@ async fn write(
     now: &Moment,
 ) -> Result<(), LogError> {
     for event in events {
-        let text =
-            serde_json::to_string(event).map_err(|error| LogError::unreadable(id, 0, error))?;
         sqlx::query(
             "INSERT INTO record (saga, number, at, event) \
              VALUES (?1, (SELECT records FROM saga WHERE id = ?1), ?2, ?3)",
         )
         .bind(id)
         .bind(signed(now.unix_ms))
-        .bind(text)
+        .bind(rows::text(id, event)?)
         .execute(&mut **transaction)
         .await
         .map_err(storage("written"))?;
@@ -423,14 +397,4 @@ impl Drop for SqliteLog {
             tracing::debug!(%error, "the lock of a saga log stays until the end");
         }
     }
-}
-
-/// Numbers are signed in SQLite; ours do not come near the limit.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// What was [`signed`].
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
 }
