@@ -1,4 +1,7 @@
 //! Children of a step as an activity: starts those that are new, and asks those that are known.
+//! It is kept alive by heartbeats: when its process is killed, another one goes on.
+
+use std::time::Duration;
 
 use car_core::tasks::Restart;
 use futures::TryStreamExt as _;
@@ -15,6 +18,8 @@ use crate::workflow::TaskWorkflow;
 /// Children that are scheduled at the same time, where a step has more than a few.
 const AT_ONCE: usize = 16;
 const FEW: usize = 20;
+/// Heartbeats in the time after which a process that is silent counts as dead.
+const BEATS: u32 = 5;
 
 /// Schedules the children of steps.
 pub(crate) struct Children;
@@ -26,21 +31,40 @@ impl Children {
     #[activity(name = "car-children")]
     pub(crate) async fn spawn(ctx: ActivityContext, brood: Brood) -> Result<(), ActivityError> {
         let client = ctx.client();
-        let (mut brood, children) = (brood.clone(), brood.children);
-        brood.children = Vec::new();
-        // A few come one after the other, so that lists have them in their order.
-        let at_once = if children.len() > FEW { AT_ONCE } else { 1 };
-        futures::stream::iter(children.into_iter().map(Ok))
-            .try_for_each_concurrent(at_once, |child| {
-                let (client, brood) = (client.clone(), brood.clone());
-                async move {
-                    // A child that comes to its end in between is looked at once more.
-                    while !schedule(&client, &brood, &child).await? {}
-                    Ok(())
-                }
-            })
-            .await
+        let beat = Duration::from_millis(brood.ways.heartbeat) / BEATS;
+        tokio::select! {
+            scheduled = schedule_all(&client, brood) => scheduled,
+            () = at_work(&ctx, beat) => Err(ActivityError::cancelled()),
+        }
     }
+}
+
+/// Tells the server that the activity is at work, until it is cancelled.
+async fn at_work(ctx: &ActivityContext, beat: Duration) {
+    loop {
+        // Fails only when nothing can be made of nothing.
+        drop(ctx.record_heartbeat(()).await);
+        tokio::select! {
+            () = ctx.cancelled() => return,
+            () = tokio::time::sleep(beat) => {}
+        }
+    }
+}
+
+async fn schedule_all(client: &Client, mut brood: Brood) -> Result<(), ActivityError> {
+    let children = std::mem::take(&mut brood.children);
+    // A few come one after the other, so that lists have them in their order.
+    let at_once = if children.len() > FEW { AT_ONCE } else { 1 };
+    futures::stream::iter(children.into_iter().map(Ok))
+        .try_for_each_concurrent(at_once, |child| {
+            let brood = &brood;
+            async move {
+                // A child that comes to its end in between is looked at once more.
+                while !schedule(client, brood, &child).await? {}
+                Ok(())
+            }
+        })
+        .await
 }
 
 async fn schedule(

@@ -150,6 +150,8 @@ impl TemporalEngine {
         let worker = WorkerOptions::new(ways.tasks())
             .deployment_options(version())
             .sticky_queue_schedule_to_start_timeout(STICKY)
+            .max_heartbeat_throttle_interval(options.beat)
+            .default_heartbeat_throttle_interval(options.beat)
             .register_activities(Children)
             .register_workflow::<TaskWorkflow>()
             .map_err(|error| failed("be given its workflows", error.into()))?

@@ -309,6 +309,7 @@ async fn spawn(ctx: &WorkflowContext<TaskWorkflow>, brood: Brood) {
         .maximum_interval(Duration::from_secs(10))
         .build();
     let options = ActivityOptions::with_start_to_close_timeout(SPAWN_LIMIT)
+        .heartbeat_timeout(Duration::from_millis(brood.ways.heartbeat))
         .retry_policy(policy)
         .build();
     // Without a limit to its attempts it fails only when the workflow itself comes to its end.

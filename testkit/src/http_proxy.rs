@@ -115,7 +115,7 @@ impl HttpProxy {
     ///
     /// # Panics
     ///
-    /// When that takes more than 60 s.
+    /// When that takes more than 120 s.
     pub async fn held(&self) {
         let mut held = self.shared.held.subscribe();
         within("holding a request", held.wait_for(|held| *held > 0))

@@ -123,7 +123,7 @@ impl Proxy {
     ///
     /// # Panics
     ///
-    /// When that takes more than 60 s.
+    /// When that takes more than 120 s.
     pub async fn held(&self) {
         let mut held = self.shared.held.subscribe();
         within("springing the trap", held.wait_for(|held| *held))
@@ -135,7 +135,7 @@ impl Proxy {
     ///
     /// # Panics
     ///
-    /// When that takes more than 60 s.
+    /// When that takes more than 120 s.
     pub async fn tried(&self, times: u32) {
         let mut tries = self.shared.tries.subscribe();
         within("trying to connect", tries.wait_for(|tries| *tries >= times))

@@ -131,7 +131,7 @@ impl Serving {
     ///
     /// # Panics
     ///
-    /// When that takes more than 60 s.
+    /// When that takes more than 120 s.
     pub async fn until(&self, connector: &str, status: &str, enough: usize) -> Vec<Value> {
         within(&format!("{enough} tasks that are {status}"), async {
             loop {
@@ -149,7 +149,7 @@ impl Serving {
     ///
     /// # Panics
     ///
-    /// When that takes more than 60 s.
+    /// When that takes more than 120 s.
     pub async fn task(&self, connector: &str, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         within(what, async {
             loop {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use car_core::Failure;
 use car_core::failure::{Effect, Retry};
-use car_core::tasks::{Outcome, Status, TaskEngine, TaskError, TaskSpec};
+use car_core::tasks::{Outcome, Schedule, Status, TaskEngine, TaskError, TaskSpec};
 use car_temporal::{Address, TaskWorkflow, TemporalEngine, TemporalOptions};
 use temporalio_client::WorkflowDescribeOptions;
 
@@ -15,6 +15,15 @@ use crate::support::{
     Other, PATIENCE, PROGRAM, client, needed, options, say, server, soon, unique,
 };
 use crate::tasks::support::{CONNECTOR, id, named, steps};
+
+/// Children of a step: enough that a process can be killed before all are scheduled.
+const MANY: usize = 200;
+
+/// Makes a child whose turn does not come.
+fn later(number: usize) -> TaskSpec {
+    let hour = Duration::from_secs(3600);
+    spec(&format!("child {number}")).schedule(Schedule::after(hour))
+}
 
 /// The test that is another process.
 const OTHER: &str = "server::other";
@@ -97,7 +106,7 @@ fn other() {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();
-    let [_, address, prefix] = words[..] else {
+    let [what, address, prefix] = words[..] else {
         panic!("{line}")
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -108,14 +117,20 @@ fn other() {
     runtime.block_on(async {
         let engine = TemporalEngine::connect(&address.parse().unwrap(), failover(prefix)).await;
         let engine = engine.unwrap();
-        let work = steps(|step| async move {
-            if step.number == 1 {
-                return Outcome::again().with_state(&"of the first process");
-            }
-            say("at work");
-            std::future::pending().await
-        });
-        engine.start(CONNECTOR, 1, work).await.unwrap();
+        if what == "spawn" {
+            let work = steps(|_| async { Ok(Outcome::done().spawn_all((0..MANY).map(later))) });
+            engine.start(CONNECTOR, 1, work).await.unwrap();
+            engine.schedule(CONNECTOR, spec("task")).await.unwrap();
+        } else {
+            let work = steps(|step| async move {
+                if step.number == 1 {
+                    return Outcome::again().with_state(&"of the first process");
+                }
+                say("at work");
+                std::future::pending().await
+            });
+            engine.start(CONNECTOR, 1, work).await.unwrap();
+        }
         std::future::pending::<()>().await;
     });
 }
@@ -147,6 +162,47 @@ async fn tasks_of_a_process_that_is_killed_go_on_in_another() {
     other.kill().await;
     let view = until_terminated(&engine, "task").await;
     assert_eq!((view.runs, view.state), (1, Some("of the second".into())));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn children_that_a_killed_process_was_scheduling_are_scheduled_by_another() {
+    let Some(address) = server() else { return };
+    let prefix = unique();
+    let client = client(&address).await;
+    let place = format!("{address} {prefix}");
+    let other = Other::start(OTHER, "spawn", Path::new(&place)).await;
+    let first = format!("{prefix}/{CONNECTOR}/{}", id("child 0"));
+    let first = client.get_workflow_handle::<TaskWorkflow>(first);
+    soon(async {
+        while first
+            .describe(WorkflowDescribeOptions::default())
+            .await
+            .is_err()
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    other.kill().await;
+    let engine = TemporalEngine::connect(&address, failover(&prefix))
+        .await
+        .unwrap();
+    engine
+        .start(CONNECTOR, 1, steps(|_| async { Ok(Outcome::done()) }))
+        .await
+        .unwrap();
+    let view = until_terminated(&engine, "task").await;
+    assert_eq!(view.runs, 1);
+    soon(async {
+        for number in 0..MANY {
+            let child = id(&format!("child {number}"));
+            while engine.task(CONNECTOR, &child).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    })
+    .await;
     engine.close().await.unwrap();
 }
 
