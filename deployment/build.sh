@@ -15,6 +15,7 @@ CONNECTOR  a folder of connectors/, such as aws, or a program: aws-connector, ca
   -n NAMESPACE   namespace of the existing platform (default: the current one)
   -d             deploy to the existing platform after the push, with deploy.sh
   -b BUILDER     docker, podman or buildah (default: the first of them that is here)
+  -f FEATURES    features of the program to build with, such as temporal
   -p FOLDER      take static programs from this folder, with ca-certificates.crt, and compile nothing
   -m PLATFORMS   such as linux/amd64,linux/arm64; needs docker with buildx, and MODE remote
   -a             attach an SBOM and provenance; needs docker with buildx, and MODE remote
@@ -30,14 +31,14 @@ fail() {
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-tag='' version='' registry='' namespace='' deploy='' builder='' prebuilt='' platforms='' attest=''
+tag='' version='' registry='' namespace='' deploy='' builder='' prebuilt='' platforms='' attest='' features=''
 words=()
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         -d) deploy=yes ;;
         -a) attest=yes ;;
-        -[tvrnbpm] | -[tvrnbpm]=*)
+        -[tvrnbfpm] | -[tvrnbfpm]=*)
             flag=${1:1:1}
             if [[ $1 == *=* ]]; then
                 value=${1#*=}
@@ -48,7 +49,7 @@ while [ $# -gt 0 ]; do
             fi
             case $flag in
                 t) tag=$value ;; v) version=$value ;; r) registry=$value ;; n) namespace=$value ;;
-                b) builder=$value ;; p) prebuilt=$value ;; m) platforms=$value ;;
+                b) builder=$value ;; f) features=$value ;; p) prebuilt=$value ;; m) platforms=$value ;;
             esac
             ;;
         -*) fail "unknown option $1; build.sh --help lists them" ;;
@@ -93,6 +94,8 @@ esac
 if [ -n "$platforms$attest" ] && ! { [ "$builder" = docker ] && docker buildx version >/dev/null 2>&1; }; then
     fail "-m and -a need docker with buildx"
 fi
+[[ $features =~ ^[a-z0-9,_-]*$ ]] || fail "-f is $features: names of features, with commas between them"
+[ -z "$features" ] || [ -z "$prebuilt" ] || fail "-f is for programs that are built here: those of -p have their features already"
 if [ -n "$prebuilt" ]; then
     for file in "$program" ca-certificates.crt; do
         [ -f "$prebuilt/$file" ] || fail "$prebuilt has no $file"
@@ -119,6 +122,7 @@ options=(
     --tag "$image"
 )
 context=$root
+[ -z "$features" ] || options+=(--build-arg "FEATURES=$features")
 if [ -n "$prebuilt" ]; then
     options+=(--build-arg PROGRAM=prebuilt)
     # Only what belongs into the image, so that no other file changes it.

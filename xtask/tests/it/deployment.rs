@@ -189,7 +189,7 @@ fn a_cluster_that_refuses_is_told_before_anything_changes() {
 
 #[test]
 fn build_refuses_what_cannot_work() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["local"], "needs MODE and CONNECTOR"),
         (&["both", "aws"], "MODE is both"),
         (&["local", "nothing"], "there is no connector nothing"),
@@ -200,6 +200,11 @@ fn build_refuses_what_cannot_work() {
             "not docker, podman or buildah",
         ),
         (&["local", "aws", "-t"], "-t needs a value"),
+        (&["local", "aws", "-f", "a b"], "-f is a b"),
+        (
+            &["local", "aws", "-f", "temporal", "-p", "."],
+            "have their features already",
+        ),
     ];
     let platform = Platform::new();
     for (arguments, words) in cases {
@@ -231,7 +236,13 @@ fn an_image_that_the_registry_refuses_is_told() {
     let build = workspace_root().join("deployment/build.sh");
     let output = platform.run(
         &build,
-        &["remote", "aws", "-r=registry.example.com/car", "-t=7"],
+        &[
+            "remote",
+            "aws",
+            "-r=registry.example.com/car",
+            "-t=7",
+            "-f=x,y",
+        ],
     );
     assert_eq!(output.status.code(), Some(2));
     assert!(
@@ -243,6 +254,7 @@ fn an_image_that_the_registry_refuses_is_told() {
         calls.contains("--build-arg CONNECTOR=aws-connector"),
         "{calls}"
     );
+    assert!(calls.contains("--build-arg FEATURES=x,y"), "{calls}");
     assert!(
         calls.contains("--tag registry.example.com/car/aws-connector:7"),
         "{calls}"

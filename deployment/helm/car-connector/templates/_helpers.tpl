@@ -27,6 +27,21 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{ .it.source | default .it.name }}
 {{- end -}}
 
+{{/* "true" when it imports as a source of its own; else it has installed connectors only. */}}
+{{- define "car-connector.imports" -}}
+{{- $mode := .it.mode | default "import" -}}
+{{- if eq $mode "import" }}true{{ else if eq $mode "run" }}false
+{{- else }}{{ or (not (empty .it.schedule)) (not (empty .it.source)) }}{{ end -}}
+{{- end -}}
+
+{{/* How many pods do nothing but the steps of tasks on a Temporal server. */}}
+{{- define "car-connector.workers" -}}
+{{- $own := .it.workers | default dict -}}
+{{- if hasKey $own "replicas" }}{{ $own.replicas }}
+{{- else if eq (.it.mode | default "import") "worker" }}2
+{{- else }}0{{ end -}}
+{{- end -}}
+
 {{- define "car-connector.serviceAccount" -}}
 {{ (.it.serviceAccount).name | default (include "car-connector.name" .) }}
 {{- end -}}

@@ -1,8 +1,11 @@
-{{/* Variables: plain ones, then those from Secrets. */}}
+{{/* Variables: plain ones, then those from Secrets. Connectors keep what they remember below HOME,
+and go without what they cannot read there, such as the state of a newer version. */}}
 {{- define "car-connector.env" -}}
 {{- $car := .root.Values.car -}}
+{{- if or (eq (include "car-connector.imports" .) "true") (eq (.it.mode | default "import") "run") }}
 - name: CONNECTION_NAME
   value: {{ include "car-connector.source" . | quote }}
+{{- end }}
 {{- if eq $car.auth "token" }}
 - name: CAR_SERVICE_URL_FOR_AUTHTOKEN
   value: {{ tpl $car.url .root | quote }}
@@ -23,8 +26,8 @@
 - name: SSL_CERT_FILE
   value: /etc/car/ca/{{ $car.ca.key }}
 {{- end }}
-- name: CAR_STATE
-  value: /var/lib/car/state.db
+- name: HOME
+  value: /var/lib/car
 {{- range $name, $value := .it.env }}
 - name: {{ $name }}
   value: {{ $value | toString | quote }}
@@ -39,6 +42,11 @@
   valueFrom:
     secretKeyRef: {name: {{ .it.apiKey.name }}, key: {{ .it.apiKey.key }}}
 {{- end }}
+{{- if .it.settingsKey }}
+- name: CONNECTOR_SETTINGS_KEY
+  valueFrom:
+    secretKeyRef: {name: {{ .it.settingsKey.name }}, key: {{ .it.settingsKey.key }}}
+{{- end }}
 {{- end -}}
 
 {{- define "car-connector.mounts" -}}
@@ -49,6 +57,9 @@
 {{- end }}
 {{- if or .it.files .it.filesConfigMap }}
 - {name: files, mountPath: /etc/car/files, readOnly: true}
+{{- end }}
+{{- if .connectors }}
+- {name: connectors, mountPath: /etc/car/connectors, readOnly: true}
 {{- end }}
 {{- if .it.encryptedSecrets }}
 - {name: secrets, mountPath: /etc/secrets, readOnly: true}
@@ -81,6 +92,10 @@
 {{- else if .it.files }}
 - name: files
   configMap: {name: {{ $name }}-files}
+{{- end }}
+{{- with .connectors }}
+- name: connectors
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .it.encryptedSecrets }}
 - name: secrets
@@ -118,7 +133,7 @@
     - --config=/etc/car/settings/settings.yaml
     {{- end }}
   env:
-    {{- include "car-connector.env" . | nindent 4 }}
+    {{- include "car-connector.env" . | trim | nindent 4 }}
   {{- if .it.externalSecret }}
   envFrom:
     - secretRef: {name: {{ include "car-connector.name" . }}-external}
@@ -188,6 +203,9 @@ labels:
   {{- end }}
 annotations:
   checksum/settings: {{ toJson (list .it.settings .it.files) | sha256sum }}
+  {{- if .connectors }}
+  checksum/connectors: {{ toJson .it.workers.connectors | sha256sum }}
+  {{- end }}
   {{- with .root.Values.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -90,7 +90,7 @@ fn newer(version: i64) -> Error {
         axum::http::StatusCode::SERVICE_UNAVAILABLE,
         "database_too_new",
         format!(
-            "the database has version {version} and this program knows versions up to {VERSION}; start the newer program, or choose another --data folder"
+            "the database has version {version} and this program knows versions up to {VERSION}; start the newer program again, or restore a back-up that was made before the upgrade"
         ),
     )
 }
