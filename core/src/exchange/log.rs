@@ -209,3 +209,6 @@ fn fields(line: &Line) -> Map<String, Value> {
         )
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Every mode beside a platform, over HTTP.
 
 use car_core::exchange::{LogLevel, OutputType};
-use car_testkit::{At, Deed, Emulator, EmulatorOptions, HttpProxy, Program, TestFolder};
+use car_testkit::{At, Deed, Emulator, EmulatorOptions, HttpProxy, Program, Signal, TestFolder};
 
 use super::{numbered, read, text};
 use crate::support::program;
@@ -172,4 +172,25 @@ async fn a_killed_run_leaves_nothing_half() {
     drop(export.run().await.with_code(0));
     assert_eq!(read(&target, "export.jsonl"), numbered(2500));
     assert_eq!(super::names(&target), ["export.jsonl"]);
+}
+
+/// A run that is asked to stop ends soon and says so; nothing is half, and nothing is lost.
+#[tokio::test]
+async fn a_run_that_is_stopped_leaves_nothing_half() {
+    let (folder, target) = (TestFolder::new(), TestFolder::new());
+    folder.write("input.jsonl", &numbered(2500));
+    target.write("export.jsonl", "before\n");
+    let emulator = Emulator::of(folder.path()).await;
+    let proxy = HttpProxy::start(emulator.address()).await;
+    let export = beside("export", proxy.address()).args(&["--to-directory", &text(target.path())]);
+    proxy.on(At::Nth(7), Deed::Hold);
+    let running = export.start();
+    proxy.held().await;
+    running.signal(Signal::Term).await;
+    drop(running.ended().await.with_code(10).saying("stopped"));
+    assert_eq!(super::names(&target), ["export.jsonl"]);
+    assert_eq!(read(&target, "export.jsonl"), "before\n");
+    proxy.clear();
+    drop(export.run().await.with_code(0));
+    assert_eq!(read(&target, "export.jsonl"), numbered(2500));
 }
