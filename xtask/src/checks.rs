@@ -14,6 +14,7 @@ use anyhow::{Result, bail};
 
 pub(crate) use charts::helm;
 pub use count::TestCount;
+pub use images::{Images, check as images};
 pub use steps::STEPS;
 
 use crate::place::Place;

@@ -58,6 +58,8 @@ enum Verb {
     },
     /// Write anew what is recorded of the Helm charts: rendered examples, tables of values
     Snapshots,
+    /// Build images and run them as the charts say: the step `images`, also for other programs
+    Images(checks::Images),
     /// Build the programs as they are shipped into dist/, with checksums
     Dist,
 }
@@ -96,6 +98,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Bench { arguments } => bench::bench(&place, &arguments)?,
         Verb::NewConnector { name } => new_connector::new_connector(&place, &name)?,
         Verb::Snapshots => charts::write_made(&place, checks::helm(&place, "helm-4")?)?,
+        Verb::Images(chosen) => checks::images(&place, &chosen)?,
         Verb::Dist => dist::dist(&place)?,
     }
     Ok(ExitCode::SUCCESS)

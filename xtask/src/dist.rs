@@ -28,6 +28,8 @@ const ASK_LIMIT: Duration = Duration::from_secs(120);
 const CHECKSUMS: &str = "SHA256SUMS";
 /// What programs that need nothing of a system are built for.
 pub(crate) const STATIC: &str = "x86_64-unknown-linux-musl";
+/// What images are called while they are made; a layout has no tag.
+const TAG: &str = "dist";
 /// Shells that programs have completions for.
 const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
 
@@ -156,8 +158,8 @@ fn images(place: &Place, names: &[&str], built: &Path, folder: &Path) -> Result<
     collect(place, names, built, scratch.path())?;
     let store = Store::new(scratch.path().join("store"));
     for name in names {
-        let digest = store.build(place, name, scratch.path())?;
-        let size = store.layout(place, name, &folder.join(name))?;
+        let digest = store.build(place, name, TAG, scratch.path(), None)?;
+        let size = store.layout(place, name, TAG, &folder.join(name))?;
         talk(format!("{name}: {digest}, {} KiB compressed", size / 1024));
     }
     Ok(())

@@ -36,6 +36,19 @@ impl Postgres {
     ///
     /// When it is installed and does not start.
     pub(crate) fn start(place: &Place, durable: bool) -> Result<Option<Self>> {
+        Self::start_with(place, durable, None)
+    }
+
+    /// Starts one that also has a socket in a folder, for what is in another network.
+    ///
+    /// # Errors
+    ///
+    /// As [`Postgres::start`].
+    pub(crate) fn start_with(
+        place: &Place,
+        durable: bool,
+        socket: Option<&Path>,
+    ) -> Result<Option<Self>> {
         let Some(programs) = programs() else {
             return Ok(None);
         };
@@ -61,7 +74,10 @@ impl Postgres {
         make.arg("-D").arg(&server.data);
         make.args(["-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8"]);
         output(make.arg("--locale=C.UTF-8"), LIMIT).context("PostgreSQL cannot make its files")?;
-        let sockets = server.data.display().to_string();
+        let mut sockets = server.data.display().to_string();
+        if let Some(folder) = socket {
+            sockets.push_str(&format!(",{}", folder.display()));
+        }
         let fsync = if durable { "on" } else { "off" };
         let options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={sockets} -c fsync={fsync} -c max_connections=200"
@@ -79,6 +95,13 @@ impl Postgres {
     #[must_use]
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Returns the address by the socket, for those who have its folder at `folder`.
+    #[must_use]
+    pub(crate) fn url_in(&self, folder: &str) -> String {
+        let port = self.port;
+        format!("postgres://postgres@localhost/postgres?host={folder}&port={port}")
     }
 
     fn control(&self) -> Command {

@@ -134,7 +134,7 @@ pub const STEPS: &[Step] = &[
             "runc",
             "helm-4",
         ],
-        wants: &[],
+        wants: &["postgresql"],
         on_request: true,
         run: images_step,
     },
