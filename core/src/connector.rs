@@ -75,6 +75,13 @@ pub trait Connector: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns what hears of changes in the source, where something tells. While `serve` runs, a
+    /// change is then imported soon, and not only when its time has come.
+    #[cfg(feature = "tasks")]
+    fn news(_settings: &Self::Settings) -> Option<Box<dyn News>> {
+        None
+    }
+
     /// Returns the modes in which the connector exchanges rows, beside `data-source` with
     /// `--collection`, which every connector has.
     #[cfg(feature = "exchange")]
@@ -105,6 +112,17 @@ pub trait Connector: Sized + Send + Sync + 'static {
     fn incremental_import(&self) -> Option<&dyn IncrementalImport> {
         None
     }
+}
+
+/// Tells that something changed in a source.
+///
+/// It may keep silent, so imports by time remain; and it may tell what is none, since an import
+/// that finds nothing new changes nothing.
+#[async_trait]
+pub trait News: Send {
+    /// Returns when something has changed since the last call, and has come to rest. Where
+    /// nothing can be heard, it does not return.
+    async fn next(&mut self);
 }
 
 /// A verb of the command line that one connector has: what needs neither a service nor all of the

@@ -3,7 +3,7 @@
 //!
 //! [`config`] holds the settings, `client` alone knows where files are, `listing` says what is
 //! there, `read` gives out pages of what is in it, `map` turns content into vertices and edges,
-//! `memory` knows what was there before, and `error` says what it means that something cannot be
+//! `memory` knows what was there before, `watch` hears of what changes, and `error` says what it means that something cannot be
 //! read.
 
 mod client;
@@ -20,6 +20,7 @@ mod read;
 mod rows;
 mod try_map;
 mod unpack;
+mod watch;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -28,13 +29,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use car_core::connector::{
     About, AssetServer, Connector, Context, Cursor, Delta, FullImport, IncrementalImport,
-    ModelState, OwnVerb, Page, Scope,
+    ModelState, News, OwnVerb, Page, Scope,
 };
 use car_core::{Failure, FailureKind, Retry};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::Settings;
 use crate::listing::{Entry, Listing};
+use crate::location::Location;
 use crate::map::MappingFile;
 use crate::memory::{Contents, Memory};
 use crate::read::{Reading, Stream};
@@ -120,6 +122,16 @@ impl Connector for FileConnector {
 
     fn verbs() -> Vec<OwnVerb> {
         vec![try_map::verb()]
+    }
+
+    fn news(settings: &Settings) -> Option<Box<dyn News>> {
+        match &settings.directory {
+            Location::Folder(directory) => Some(Box::new(watch::DirectoryNews::new(
+                directory,
+                settings.settle.0,
+            ))),
+            Location::Web(_) | Location::Bucket { .. } | Location::Unusable(_) => None,
+        }
     }
 
     fn task_providers() -> Vec<Arc<dyn car_core::tasks::Provider>> {

@@ -5,7 +5,6 @@
 //! fails its own task, which shows why; the root goes on.
 
 mod record;
-mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,12 +21,17 @@ use car_core::tasks::{
 use car_core::{Failure, FailureKind, Retry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::error;
-use watch::Watch;
+use crate::watch::{Scope, Watch};
 
 /// How often the directory is listed when nobody says.
 const USUAL_PERIOD: &str = "10s";
+
+/// How long files may come in together before one listing is for all of them.
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// Largest file, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -118,11 +122,15 @@ impl Provider for Payments {
         let ingester = context.ingester(context.name(), about())?;
         let watch = settings
             .watch
-            .then(|| Arc::new(Watch::start(context, root.clone())));
+            .then(|| Arc::new(Watch::new(Scope::Arrivals)));
+        let waking = watch
+            .as_ref()
+            .map(|watch| wake_when_told(watch, context, root.clone()));
         Ok(Arc::new(Directory {
             directory: settings.directory,
             root,
             watch,
+            _waking: waking.map(AbortOnDropHandle::new),
             ingester,
         }))
     }
@@ -155,7 +163,31 @@ struct Directory {
     directory: PathBuf,
     root: TaskSpec,
     watch: Option<Arc<Watch>>,
+    /// Held for its end.
+    _waking: Option<AbortOnDropHandle<()>>,
     ingester: Arc<Ingester>,
+}
+
+/// Begins to have the directory listed when there is news of it.
+fn wake_when_told(
+    watch: &Arc<Watch>,
+    context: &ConnectorContext,
+    root: TaskSpec,
+) -> JoinHandle<()> {
+    let (watch, context) = (Arc::clone(watch), context.clone());
+    tokio::spawn(async move {
+        let cancel = context.cancel().clone();
+        let wake = async {
+            loop {
+                watch.told().await;
+                tokio::time::sleep(TOGETHER).await;
+                if let Err(error) = context.wake(root.clone()).await {
+                    tracing::debug!(%error, "news of a directory have to wait");
+                }
+            }
+        };
+        cancel.run_until_cancelled(wake).await;
+    })
 }
 
 /// The task that lists the directory.

@@ -3,12 +3,13 @@
 
 use std::ffi::OsString;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Catalog, Common, Environment, Kind, Loaded, Refused, schema};
 use crate::connector::{Connector, Context};
@@ -16,13 +17,15 @@ use crate::engine::{self, Options, Run};
 use crate::failure::{Failure, FailureKind, Retry};
 use crate::tasks::{
     CarAccess, ConnectorContext, HIDDEN, Outcome, Policy, Provider, Recurring, Restart, Schedule,
-    Step, Task, TaskConnector, TaskDescriptor, TaskSpec,
+    Step, Task, TaskConnector, TaskDescriptor, TaskError, TaskSpec,
 };
 
 /// How often an import runs when nobody says.
 const USUAL_PERIOD: Duration = Duration::from_secs(3600);
 /// How long one import may take: longer than any that is known.
 const LONGEST_IMPORT: Duration = Duration::from_secs(48 * 3600);
+/// Shortest time between two imports at news.
+const PAUSE: Duration = Duration::from_secs(10);
 /// Settings that say when, beside those of the connector.
 const WHEN: [&str; 2] = ["every", "cron"];
 
@@ -36,6 +39,7 @@ pub(crate) struct Imports<C> {
     options: Options,
     car: Arc<CarAccess>,
     when: Recurring,
+    listening: OnceLock<AbortOnDropHandle<()>>,
     connector: PhantomData<fn() -> C>,
 }
 
@@ -53,8 +57,48 @@ impl<C: Connector> Imports<C> {
             options,
             car,
             when,
+            listening: OnceLock::new(),
             connector: PhantomData,
         }
+    }
+
+    fn task(&self) -> Result<TaskSpec, TaskError> {
+        let policy = Policy::default()
+            .waits(Duration::from_secs(30), Duration::from_secs(900))
+            .attempts(4)
+            .step_timeout(LONGEST_IMPORT)
+            .grace(Duration::from_secs(9))
+            .pause_after(0);
+        Ok(TaskSpec::of("import")?
+            .name(format!("import of {}", self.source))
+            .schedule(Schedule::Every(self.when.clone()))
+            .restart(Restart::IfNotActive)
+            .policy(policy))
+    }
+
+    /// Begins to import at news of the source, where something tells, until this is dropped.
+    fn listen(&self, context: &ConnectorContext) -> Result<(), Failure> {
+        let Some(mut news) = C::news(&self.loaded.settings()?) else {
+            return Ok(());
+        };
+        let (task, context) = (self.task()?, context.clone());
+        self.listening.get_or_init(|| {
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                let cancel = context.cancel().clone();
+                let wake = async {
+                    loop {
+                        news.next().await;
+                        tracing::debug!("something changed in the source");
+                        if let Err(error) = context.wake(task.clone()).await {
+                            tracing::debug!(%error, "news of the source have to wait");
+                        }
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                };
+                cancel.run_until_cancelled(wake).await;
+            }))
+        });
+        Ok(())
     }
 
     /// Checks the settings by opening the connector once, which talks to nobody.
@@ -81,18 +125,8 @@ async fn open<C: Connector>(
 #[async_trait]
 impl<C: Connector> TaskConnector for Imports<C> {
     async fn install(&self, context: &ConnectorContext) -> Result<(), Failure> {
-        let policy = Policy::default()
-            .waits(Duration::from_secs(30), Duration::from_secs(900))
-            .attempts(4)
-            .step_timeout(LONGEST_IMPORT)
-            .grace(Duration::from_secs(9))
-            .pause_after(0);
-        let task = TaskSpec::of("import")?
-            .name(format!("import of {}", self.source))
-            .schedule(Schedule::Every(self.when.clone()))
-            .restart(Restart::IfNotActive)
-            .policy(policy);
-        context.schedule(task).await?;
+        self.listen(context)?;
+        context.schedule(self.task()?).await?;
         Ok(())
     }
 
@@ -330,6 +364,7 @@ impl<C: Connector> Provider for ImportProvider<C> {
         let car = Arc::clone(&self.car);
         let imports = Imports::<C>::new(loaded, &source, options, car, when);
         imports.check(context.cancel()).await?;
+        imports.listen(context)?;
         Ok(Arc::new(imports))
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use car_testkit::{At, Chromium, Deed, Form, HttpProxy, Service, Serving, TestFolder};
 use serde_json::{Value, json};
 
-use crate::support::program;
+use crate::support::{program, system_tells};
 
 /// Name of the connector, and of its source.
 const PAYMENTS: &str = "payments";
@@ -28,28 +28,6 @@ async fn install(serving: &Serving, directory: &Path, period: &str) {
 async fn install_with(serving: &Serving, settings: &Value) {
     let (status, view) = serving.post("/connectors/payments", settings).await;
     assert_eq!(status, 201, "{view}");
-}
-
-/// Tells whether this system tells of new files; says so when it does not.
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-fn system_tells(folder: &TestFolder) -> bool {
-    use notify::Watcher as _;
-
-    let directory = folder.file("told");
-    std::fs::create_dir(&directory).unwrap();
-    let (told, heard) = std::sync::mpsc::channel();
-    let tells = notify::recommended_watcher(told).is_ok_and(|mut watcher| {
-        let watched = watcher.watch(&directory, notify::RecursiveMode::NonRecursive);
-        std::fs::write(directory.join("file"), "").unwrap();
-        watched.is_ok()
-            && heard
-                .recv_timeout(std::time::Duration::from_secs(10))
-                .is_ok()
-    });
-    if !tells {
-        eprintln!("SKIPPED: this system does not tell of new files");
-    }
-    tells
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

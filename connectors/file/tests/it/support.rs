@@ -47,6 +47,28 @@ impl Pair {
     }
 }
 
+/// Tells whether this system tells of new files; says so when it does not.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+pub(crate) fn system_tells(folder: &TestFolder) -> bool {
+    use notify::Watcher as _;
+
+    let directory = folder.file("told");
+    std::fs::create_dir(&directory).unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    let tells = notify::recommended_watcher(told).is_ok_and(|mut watcher| {
+        let watched = watcher.watch(&directory, notify::RecursiveMode::NonRecursive);
+        std::fs::write(directory.join("file"), "").unwrap();
+        watched.is_ok()
+            && heard
+                .recv_timeout(std::time::Duration::from_secs(10))
+                .is_ok()
+    });
+    if !tells {
+        eprintln!("SKIPPED: this system does not tell of new files");
+    }
+    tells
+}
+
 fn text(path: &std::path::Path) -> String {
     path.to_str().unwrap().to_owned()
 }
