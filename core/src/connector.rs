@@ -106,6 +106,13 @@ pub trait Connector: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns what opens the sagas of this connector for `serve`, which shows them, goes on with
+    /// them when it is told to, and may work on what is pending.
+    #[cfg(feature = "saga")]
+    fn sagas() -> Option<crate::saga::OpenSagas<Self::Settings>> {
+        None
+    }
+
     /// Returns the means to read changes, if the source can tell them.
     ///
     /// Must agree with [`About::incremental`].

@@ -1,7 +1,5 @@
 //! The connector's settings.
 
-use std::path::PathBuf;
-
 use car_core::config::Span;
 use car_core::secret::Secret;
 use clap::{Args, ValueHint};
@@ -48,15 +46,36 @@ pub struct Settings {
     )]
     pub vendor_token: Secret,
 
-    /// File in which sagas are recorded; only `fulfill` and `saga` need it.
+    /// Where sagas are recorded: a file, or `postgres://USER@HOST/DATABASE`. An import does not
+    /// need it; `serve` shows what is there.
     #[arg(
         long,
         env = "CONFIGURATION_PARAMETER_SAGA_LOG",
-        value_name = "FILE",
+        value_name = "PLACE",
         value_hint = ValueHint::FilePath,
         help_heading = "Requests"
     )]
-    pub saga_log: Option<PathBuf>,
+    pub saga_log: Option<String>,
+
+    /// Password of the user in `--saga-log`, where that is a database.
+    #[arg(
+        long,
+        env = "CONFIGURATION_AUTH_SAGA_LOG_PASSWORD",
+        value_name = "TEXT",
+        hide_env_values = true,
+        help_heading = "Requests"
+    )]
+    pub saga_log_password: Option<Secret>,
+
+    /// How often `serve` works on requests, such as `30s`; without it, it shows sagas and leaves
+    /// the work to `fulfill`.
+    #[arg(
+        long,
+        env = "CONFIGURATION_PARAMETER_FULFILL_EVERY",
+        value_name = "TIME",
+        help_heading = "Requests"
+    )]
+    pub fulfill_every: Option<Span>,
 
     /// Secret that notifications of the platform are signed with; none are taken without it.
     #[arg(

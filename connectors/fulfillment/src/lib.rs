@@ -1,13 +1,15 @@
 //! Fulfils the requests of a platform at a vendor, and imports what was provisioned.
 //!
 //! `sagas` says what is done about which request, `work` delivers requests and tells the platform
-//! what came of them, `webhook` takes notifications, and `verbs` has the verbs. The rest is as in
-//! every connector: [`config`] holds the settings, `client` alone knows addresses, `map` turns
+//! what came of them, `log` opens their record, `webhook` takes notifications, `verbs` has the verbs,
+//! and `desk` is what `serve` shows. The rest is as in every connector: [`config`] holds the settings, `client` alone knows addresses, `map` turns
 //! what the vendor has into vertices and edges, and `error` says what refusals mean.
 
 mod client;
 pub mod config;
+mod desk;
 mod error;
+mod log;
 mod map;
 mod request;
 mod sagas;
@@ -21,6 +23,7 @@ use car_core::connector::{
     About, AssetServer, Connector, Context, Cursor, FullImport, Page, Scope, SettingsVerb,
 };
 use car_core::record::Records;
+use car_core::saga::OpenSagas;
 
 use crate::client::{Platform, Thing, Vendor};
 use crate::config::Settings;
@@ -69,6 +72,10 @@ impl Connector for FulfillmentConnector {
 
     fn settings_verbs() -> Vec<SettingsVerb<Settings>> {
         verbs::all()
+    }
+
+    fn sagas() -> Option<OpenSagas<Settings>> {
+        Some(|settings, _| Box::pin(desk::open(settings)))
     }
 }
 

@@ -10,8 +10,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::sync::mpsc;
 
 use crate::config::Settings;
+use crate::log::open_log;
 use crate::webhook::{self, Named};
-use crate::work::{Tally, Worker, open_log};
+use crate::work::{Tally, Worker};
 
 /// Lists the verbs.
 pub(crate) fn all() -> Vec<SettingsVerb<Settings>> {

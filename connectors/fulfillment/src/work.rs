@@ -5,13 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use car_core::saga::{Delivery, Event, Response, SagaLog, SagaView, SqliteLog, Status};
-use car_core::{Failure, FailureKind};
+use car_core::Failure;
+use car_core::saga::{Delivery, Event, Response, SagaLog, SagaView, Status};
+use serde::Serialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Answered, Platform, Vendor};
 use crate::config::Settings;
+use crate::log::open_log;
 use crate::request::{Model, Request};
 use crate::sagas::{EMAIL, Route, Sagas, Sides};
 
@@ -19,7 +21,7 @@ use crate::sagas::{EMAIL, Route, Sagas, Sides};
 const MOST_OPEN: u32 = 1000;
 
 /// What came of requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tally {
     pub(crate) approved: u64,
     pub(crate) failed: u64,
@@ -65,18 +67,7 @@ pub(crate) struct Worker {
     sagas: Sagas,
     log: Arc<dyn SagaLog>,
     inquire_template: String,
-}
-
-/// Opens the log that the settings name.
-pub(crate) async fn open_log(settings: &Settings) -> Result<Arc<dyn SagaLog>, Failure> {
-    let Some(path) = &settings.saga_log else {
-        return Err(Failure::new(
-            FailureKind::InvalidParameter,
-            "there is no file to record sagas in",
-        )
-        .hint("`--saga-log` (`CONFIGURATION_PARAMETER_SAGA_LOG`) names it; a new one is made"));
-    };
-    Ok(Arc::new(SqliteLog::open(path).await?))
+    fulfill_every: Option<Duration>,
 }
 
 impl Worker {
@@ -92,7 +83,17 @@ impl Worker {
             sides,
             log,
             inquire_template: settings.inquire_template.clone(),
+            fulfill_every: settings.fulfill_every.map(|every| every.0),
         })
+    }
+
+    pub(crate) fn log(&self) -> &dyn SagaLog {
+        &*self.log
+    }
+
+    /// Returns how often `serve` makes a [pass](Self::pass).
+    pub(crate) const fn fulfill_every(&self) -> Option<Duration> {
+        self.fulfill_every
     }
 
     /// Works on everything that is pending, and on sagas that were left in the middle.

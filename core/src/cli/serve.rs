@@ -16,6 +16,8 @@ use crate::exit::SUCCESS;
 use crate::failure::{Failure, FailureKind};
 use crate::progress::Reporter;
 use crate::secret::Secret;
+#[cfg(feature = "saga")]
+use crate::serve::SagaRounds;
 use crate::serve::{
     EngineOptions, ImportProvider, Imports, SealedStore, ServeOptions, answer, listen, random_key,
     router, when,
@@ -157,6 +159,10 @@ async fn serve<C: Connector>(
                 .hint("`--source` names a source of its own, which no installed connector has")
         })?;
     }
+    let options = ServeOptions::new(setup.about.name, setup.about.version, key);
+    #[cfg(feature = "saga")]
+    let options = with_sagas::<C>(setup, &manager, options, &cancel).await?;
+    let router = router(manager, options);
     let bound = listener.local_addr().map_err(|error| {
         Failure::new(FailureKind::General, "the socket has no address").because(error)
     })?;
@@ -165,8 +171,6 @@ async fn serve<C: Connector>(
         "listening",
         &[("address", Value::Text(bound.to_string()))],
     );
-    let program = (setup.about.name.to_owned(), setup.about.version.to_owned());
-    let router = router(manager, ServeOptions { program, key });
     let answered = answer(listener, router, cancel.clone()).await;
     // Whatever ended the interface, tasks come to rest before the process does.
     cancel.cancel();
@@ -176,6 +180,41 @@ async fn serve<C: Connector>(
     }
     answered?;
     Ok(closed?)
+}
+
+/// Opens the sagas of the connector, where its settings are there, and works on what is pending
+/// where they ask for that.
+#[cfg(feature = "saga")]
+async fn with_sagas<C: Connector>(
+    setup: &Setup,
+    manager: &Manager,
+    options: ServeOptions,
+    cancel: &CancellationToken,
+) -> Result<ServeOptions, Failure> {
+    let Some(open) = C::sagas() else {
+        return Ok(options);
+    };
+    if setup.source().is_empty()
+        && let Err(missing) = setup.loaded.require_own_and(&[])
+    {
+        tracing::info!(why = %missing, "no sagas are shown");
+        return Ok(options);
+    }
+    let opened = open(setup.own_settings()?, setup.context(cancel.clone())).await?;
+    let Some(desk) = opened else {
+        return Ok(options);
+    };
+    if let Some(rounds) = desk.rounds() {
+        let work = Arc::new(SagaRounds::new(Arc::clone(&desk), rounds));
+        let started = manager
+            .run_fixed(rounds.name, setup.about.name, 1, work)
+            .await;
+        started.map_err(|error| {
+            Failure::new(FailureKind::InvalidParameter, error.text())
+                .hint("uninstall the connector that has this name, or install it under another")
+        })?;
+    }
+    Ok(options.sagas(desk, cancel.clone()))
 }
 
 /// What connectors are made with.

@@ -67,12 +67,14 @@ mod chain;
 pub mod container;
 mod context;
 mod deliver;
+mod desk;
 mod event;
 mod first_match;
 mod log;
 pub mod middleware;
 mod progress;
 pub mod providers;
+mod report;
 mod response;
 mod transaction;
 mod view;
@@ -81,6 +83,7 @@ pub use build::{BuildError, Mode, NoMatch, Request, Saga, SagaBuilder, UndoPolic
 pub use chain::abandon;
 pub use context::{Context, Phase};
 pub use deliver::{Delivered, Delivery};
+pub use desk::{OpenSagas, OpeningSagas, Rounds, SagaDesk};
 pub use event::{Entry, Event};
 #[cfg(feature = "postgres")]
 pub use log::PostgresLog;
@@ -88,6 +91,7 @@ pub use log::{
     CLAIM_TTL, Claim, Claimed, ClaimedBy, LogError, MemoryLog, SagaLog, SqliteLog, Summary, Then,
 };
 pub use progress::{Misfit, Progress, Status, StepState, StepStatus, Todo};
+pub use report::{RecordReport, SagaReport, StepReport};
 pub use response::{Response, SHORTEST_SLOW_WAIT, SHORTEST_WAIT, Wait};
 pub use transaction::{BoxFuture, Compensation, Step, Transaction};
 pub use view::{SagaView, list_text, show_text};

@@ -152,6 +152,17 @@ impl Response {
         }
     }
 
+    /// Writes it for people: the word, and the reason or the wait.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let word = self.as_str();
+        match (self, self.message()) {
+            (Self::Reschedule(wait), _) => format!("{word} after {} s", wait.seconds),
+            (_, Some(message)) => format!("{word}: {message}"),
+            (_, None) => word.to_owned(),
+        }
+    }
+
     /// Returns whether the request comes again.
     #[must_use]
     pub const fn comes_again(&self) -> bool {

@@ -20,11 +20,11 @@ use crate::tasks::{
     ConnectorView, Listing, Status, TaskEngine, TaskError, TaskHistory, TaskId, TaskPage, TaskView,
 };
 
-type Answer<T> = Result<Json<T>, ApiError>;
-type Shared = State<Arc<App>>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Shared = State<Arc<App>>;
 
 /// Parts of the path; what is no text is refused as everything else is.
-struct At<T>(T);
+pub(super) struct At<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for At<T> {
     type Rejection = ApiError;
@@ -201,7 +201,7 @@ pub(super) async fn change(
     })
 }
 
-fn invalid_query(error: &dyn std::fmt::Display) -> ApiError {
+pub(super) fn invalid_query(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.to_string())
 }
 

@@ -29,7 +29,7 @@ impl ApiError {
         }
     }
 
-    fn with_hints(mut self, failure: &Failure) -> Self {
+    pub(super) fn with_hints(mut self, failure: &Failure) -> Self {
         self.hints = failure.hints().map(str::to_owned).collect();
         self
     }

@@ -11,6 +11,10 @@ mod import;
 mod metrics;
 mod openapi;
 mod page;
+#[cfg(feature = "saga")]
+mod rounds;
+#[cfg(feature = "saga")]
+mod sagas;
 mod sealed;
 
 use std::net::SocketAddr;
@@ -30,6 +34,8 @@ use access::Access;
 pub(crate) use access::random_key;
 pub use error::ApiError;
 pub(crate) use import::{EngineOptions, ImportProvider, Imports, when};
+#[cfg(feature = "saga")]
+pub(crate) use rounds::SagaRounds;
 pub(crate) use sealed::SealedStore;
 
 use crate::failure::{Failure, FailureKind};
@@ -44,18 +50,53 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const GRACE: Duration = Duration::from_secs(3);
 
 /// What the interface shows and asks for.
-#[derive(Debug)]
 pub struct ServeOptions {
-    /// Name and version of the program.
-    pub program: (String, String),
-    /// The key that callers give.
-    pub key: Secret,
+    program: (String, String),
+    key: Secret,
+    #[cfg(feature = "saga")]
+    sagas: Option<sagas::Sagas>,
+}
+
+impl ServeOptions {
+    /// Names the program, its version, and the key that callers give.
+    pub fn new(program: impl Into<String>, version: impl Into<String>, key: Secret) -> Self {
+        Self {
+            program: (program.into(), version.into()),
+            key,
+            #[cfg(feature = "saga")]
+            sagas: None,
+        }
+    }
+
+    /// Shows sagas too, and goes on with those that a caller names until the token is cancelled.
+    #[cfg(feature = "saga")]
+    #[must_use]
+    pub fn sagas(
+        mut self,
+        desk: Arc<dyn crate::saga::SagaDesk>,
+        cancel: CancellationToken,
+    ) -> Self {
+        self.sagas = Some(sagas::Sagas::new(desk, cancel));
+        self
+    }
 }
 
 pub(crate) struct App {
     manager: Manager,
     access: Access,
     program: (String, String),
+    #[cfg(feature = "saga")]
+    sagas: Option<sagas::Sagas>,
+}
+
+impl App {
+    /// Returns whether there are sagas to show.
+    const fn has_sagas(&self) -> bool {
+        #[cfg(feature = "saga")]
+        return self.sagas.is_some();
+        #[cfg(not(feature = "saga"))]
+        false
+    }
 }
 
 /// Returns the interface as a router, for a server of any kind.
@@ -64,8 +105,16 @@ pub fn router(manager: Manager, options: ServeOptions) -> Router {
         manager,
         access: Access::new(options.key),
         program: options.program,
+        #[cfg(feature = "saga")]
+        sagas: options.sagas,
     });
-    let guarded = api::routes()
+    let guarded = api::routes();
+    #[cfg(feature = "saga")]
+    let guarded = match app.has_sagas() {
+        true => guarded.merge(sagas::routes()),
+        false => guarded,
+    };
+    let guarded = guarded
         .route("/metrics", get(metrics::answer))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), bearer));
     Router::new()

@@ -1,5 +1,8 @@
 //! The description of the HTTP interface for programs.
 
+#[cfg(feature = "saga")]
+mod sagas;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -160,19 +163,19 @@ const CALLS: [Call; 17] = [
 
 pub(super) async fn answer(State(app): State<Arc<App>>) -> Json<Value> {
     let (name, version) = &app.program;
-    Json(document(name, version))
+    Json(document(name, version, app.has_sagas()))
 }
 
 /// Makes the document.
-fn document(name: &str, version: &str) -> Value {
+fn document(name: &str, version: &str, with_sagas: bool) -> Value {
     let mut paths = Map::new();
-    for (method, path, summary, sent, status, answered) in CALLS {
+    for (method, path, summary, sent, status, answered) in calls(with_sagas) {
         let entry = paths.entry(path).or_insert_with(|| json!({}));
         let mut call = json!({
             "summary": summary,
             "responses": { status: response(answered), "default": response(Some("Error")) },
         });
-        let parameters: Vec<Value> = ["name", "task"]
+        let parameters: Vec<Value> = ["name", "task", "id"]
             .into_iter()
             .filter(|name| path.contains(&format!("{{{name}}}")))
             .map(parameter)
@@ -194,9 +197,21 @@ fn document(name: &str, version: &str) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
-            "schemas": schemas(),
+            "schemas": schemas(with_sagas),
         },
     })
+}
+
+/// Lists the calls that this process answers.
+fn calls(with_sagas: bool) -> Vec<Call> {
+    let mut calls = CALLS.to_vec();
+    #[cfg(feature = "saga")]
+    if with_sagas {
+        calls.extend(sagas::CALLS);
+    }
+    #[cfg(not(feature = "saga"))]
+    let _ = (with_sagas, &mut calls);
+    calls
 }
 
 /// Describes a part of a path.
@@ -206,6 +221,7 @@ fn parameter(name: &str) -> Value {
             json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$" }),
             "assets",
         ),
+        "id" => (json!({ "type": "string" }), "PR-0001"),
         _ => (
             json!({ "type": "string" }),
             "0123456789abcdef0123456789abcdef",
@@ -226,6 +242,10 @@ fn query(method: &str, path: &str) -> Vec<Value> {
         ],
         _ => &[],
     };
+    #[cfg(feature = "saga")]
+    if names.is_empty() {
+        return sagas::query(path);
+    }
     names
         .iter()
         .map(|(name, kind)| {
@@ -253,23 +273,49 @@ fn response(name: Option<&str>) -> Value {
     }
 }
 
-fn schemas() -> Value {
-    let text = || json!({ "type": "string" });
-    let number = || json!({ "type": "integer" });
-    let list = |name: &str| json!({ "type": "array", "items": { "$ref": format!("#/components/schemas/{name}") } });
-    let maybe = |kind: &str| json!({ "type": [kind, "null"] });
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn number() -> Value {
+    json!({ "type": "integer" })
+}
+
+fn maybe(kind: &str) -> Value {
+    json!({ "type": [kind, "null"] })
+}
+
+fn list_of(name: &str) -> Value {
+    json!({ "type": "array", "items": { "$ref": format!("#/components/schemas/{name}") } })
+}
+
+/// Describes what is sent and answered.
+fn schemas(with_sagas: bool) -> Value {
+    let mut all = schemas_of_tasks();
+    #[cfg(feature = "saga")]
+    if let (true, Some(all), Value::Object(more)) =
+        (with_sagas, all.as_object_mut(), sagas::schemas())
+    {
+        all.extend(more);
+    }
+    #[cfg(not(feature = "saga"))]
+    let _ = (with_sagas, &mut all);
+    all
+}
+
+fn schemas_of_tasks() -> Value {
     json!({
         "Settings": { "type": "object", "description": "As the kind of connector describes them" },
         "Error": { "type": "object", "required": ["code", "message"], "properties": {
             "code": text(), "message": text(), "hints": { "type": "array", "items": text() } } },
         "Providers": { "type": "object", "properties": { "providers": { "type": "array", "items": {
             "type": "object", "properties": { "name": text(), "description": text(), "settings": { "type": "object" } } } } } },
-        "Connectors": { "type": "object", "properties": { "connectors": list("Connector") } },
+        "Connectors": { "type": "object", "properties": { "connectors": list_of("Connector") } },
         "Connector": { "type": "object", "properties": {
             "name": text(), "provider": text(), "error": maybe("string"), "incarnation": number(),
             "phase": { "enum": ["installing", "ready", "updating", "removing", "failed"] },
             "fixed": { "type": "boolean" }, "createdAt": number(), "updatedAt": number() } },
-        "Tasks": { "type": "object", "properties": { "tasks": list("Task"), "next": maybe("string") } },
+        "Tasks": { "type": "object", "properties": { "tasks": list_of("Task"), "next": maybe("string") } },
         "Task": { "type": "object", "properties": {
             "id": text(), "connector": text(), "parent": maybe("string"), "name": text(),
             "descriptor": {}, "schedule": {}, "state": {},
@@ -279,7 +325,7 @@ fn schemas() -> Value {
             "failedRuns": number(), "attempts": number(), "next": maybe("integer"),
             "createdAt": number(), "updatedAt": number() } },
         "TaskHistory": { "type": "object", "properties": {
-            "task": { "$ref": "#/components/schemas/Task" }, "runs": list("Run"), "attempts": list("Attempt") } },
+            "task": { "$ref": "#/components/schemas/Task" }, "runs": list_of("Run"), "attempts": list_of("Attempt") } },
         "Run": { "type": "object", "properties": {
             "run": number(), "beganAt": number(), "endedAt": number(), "steps": number(),
             "outcome": { "enum": ["done", "failed", "stopped"] }, "failedAttempts": number(), "error": maybe("string") } },

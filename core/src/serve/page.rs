@@ -2,6 +2,8 @@
 
 mod form;
 mod html;
+#[cfg(feature = "saga")]
+mod sagas;
 mod views;
 
 use std::sync::Arc;
@@ -35,8 +37,13 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
             "/ui/connectors/{name}/tasks/{task}/do/{action}",
             post(change_task),
         )
-        .route("/ui/logout", post(log_out))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), guard));
+        .route("/ui/logout", post(log_out));
+    #[cfg(feature = "saga")]
+    let guarded = match app.has_sagas() {
+        true => guarded.merge(sagas::routes()),
+        false => guarded,
+    };
+    let guarded = guarded.layer(axum::middleware::from_fn_with_state(Arc::clone(app), guard));
     Router::new()
         .route("/", get(async || see("/ui/")))
         .route("/ui", get(async || see("/ui/")))
@@ -48,9 +55,14 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(guarded)
 }
 
-/// Who looks at a page: the text that the forms of the session carry.
+/// Who looks at a page.
 #[derive(Clone)]
-struct Viewer(String);
+struct Viewer {
+    /// The text that the forms of the session carry.
+    token: String,
+    /// Whether there are sagas to look at.
+    sagas: bool,
+}
 
 /// Lets only viewers through who are logged in.
 async fn guard(
@@ -60,7 +72,8 @@ async fn guard(
 ) -> Response {
     match app.access.token(request.headers()) {
         Some(token) => {
-            request.extensions_mut().insert(Viewer(token));
+            let sagas = app.has_sagas();
+            request.extensions_mut().insert(Viewer { token, sagas });
             next.run(request).await
         }
         None => see("/ui/login"),
@@ -101,7 +114,7 @@ async fn log_out(
     headers: HeaderMap,
     fields: Fields,
 ) -> Response {
-    match fields.of(&headers, &viewer.0.0) {
+    match fields.of(&headers, &viewer.token) {
         Ok(_) => with_cookie(see("/ui/login"), app.access.end(&headers)),
         Err(error) => refusal(&app, Some(&viewer), &error),
     }
@@ -116,7 +129,7 @@ fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response 
 
 async fn overview(State(app): Shared, viewer: axum::Extension<Viewer>) -> Response {
     let page = views::overview(&app.manager, &app.program.0).await;
-    page.answer(Some(&viewer.0.0))
+    page.answer(Some(&viewer))
 }
 
 async fn connector(
@@ -134,7 +147,7 @@ async fn task(
     Path((name, task)): Path<(String, String)>,
 ) -> Response {
     let task = TaskId::from_text(task);
-    let page = views::task(&app.manager, &app.program.0, &name, &task, &viewer.0.0).await;
+    let page = views::task(&app.manager, &app.program.0, &name, &task, &viewer.token).await;
     show(&app, &viewer, page)
 }
 
@@ -144,7 +157,7 @@ async fn ask_again(
     viewer: axum::Extension<Viewer>,
     Path((name, action)): Path<(String, String)>,
 ) -> Response {
-    match views::sure(&app.manager, &app.program.0, &name, &action, &viewer.0.0) {
+    match views::sure(&app.manager, &app.program.0, &name, &action, &viewer.token) {
         None => refusal(&app, Some(&viewer), &unknown()),
         Some(page) => show(&app, &viewer, page),
     }
@@ -157,7 +170,7 @@ async fn change_connector(
     Path((name, action)): Path<(String, String)>,
     fields: Fields,
 ) -> Response {
-    if let Err(error) = fields.of(&headers, &viewer.0.0) {
+    if let Err(error) = fields.of(&headers, &viewer.token) {
         return refusal(&app, Some(&viewer), &error);
     }
     let done = match action.as_str() {
@@ -179,7 +192,7 @@ async fn change_task(
     Path((name, task, action)): Path<(String, String, String)>,
     fields: Fields,
 ) -> Response {
-    if let Err(error) = fields.of(&headers, &viewer.0.0) {
+    if let Err(error) = fields.of(&headers, &viewer.token) {
         return refusal(&app, Some(&viewer), &error);
     }
     let task = TaskId::from_text(task);
@@ -200,7 +213,7 @@ fn unknown() -> ApiError {
 
 fn show(app: &App, viewer: &Viewer, page: Result<Page, ApiError>) -> Response {
     match page {
-        Ok(page) => page.answer(Some(&viewer.0)),
+        Ok(page) => page.answer(Some(viewer)),
         Err(error) => refusal(app, Some(viewer), &error),
     }
 }
@@ -214,6 +227,5 @@ fn refusal(app: &App, viewer: Option<&Viewer>, error: &ApiError) -> Response {
     }
     page.body
         .raw("<p><a href=\"/ui/\">Go to the overview</a></p>");
-    page.answer(viewer.map(|viewer| viewer.0.as_str()))
-        .into_response()
+    page.answer(viewer).into_response()
 }

@@ -14,6 +14,9 @@ use crate::support::soon;
 use crate::tasks::manager::{World, manager};
 use crate::tasks::support::{Embedded, named};
 
+#[cfg(feature = "saga")]
+mod sagas;
+
 const KEY: &str = "open sesame";
 
 struct Server {
@@ -27,17 +30,22 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_with(|options, _| options).await
+    }
+
+    /// Starts it with more to show; what does the work is given the token that ends it.
+    async fn start_with(
+        more: impl FnOnce(ServeOptions, CancellationToken) -> ServeOptions,
+    ) -> Self {
         let (place, world) = (Embedded::new(), Arc::new(World::default()));
         let engine = SqliteEngine::open_with(&place.path(), place.options()).await;
         let engine = Arc::new(engine.unwrap());
         let manager = manager(&engine, &world).await;
-        let options = ServeOptions {
-            program: ("test-connector".to_owned(), "1.2.3".to_owned()),
-            key: Secret::from(KEY),
-        };
+        let options = ServeOptions::new("test-connector", "1.2.3", Secret::from(KEY));
+        let stop = CancellationToken::new();
+        let options = more(options, stop.clone());
         let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let stop = CancellationToken::new();
         tokio::spawn(answer(listener, router(manager, options), stop.clone()));
         Self {
             base,
@@ -364,20 +372,26 @@ async fn metrics_count_and_readiness_follows_the_store() {
 #[tokio::test]
 async fn the_description_names_every_route() {
     let server = Server::start().await;
+    assert_eq!(described(&server).await, 14);
+}
+
+/// Asserts that every path of the description is there, and counts them.
+async fn described(server: &Server) -> usize {
     let document = server.get("/openapi.json").await;
     assert_eq!(document["info"]["title"], "test-connector");
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 14);
     let missing = ["unknown_path", "unknown_method"];
     for (path, methods) in paths {
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let path = path.replace("{name}", "none").replace("{task}", "none");
+            let path = path.replace("{id}", "none");
             let (_, answer) = server.call(method.clone(), &path, None).await;
             let code = answer["code"].as_str().unwrap_or_default();
             assert!(!missing.contains(&code), "{method} {path}");
         }
     }
+    paths.len()
 }
 
 mod page {
@@ -385,7 +399,7 @@ mod page {
 
     use super::*;
 
-    async fn fetch(server: &Server, path: &str, cookie: &str) -> String {
+    pub(super) async fn fetch(server: &Server, path: &str, cookie: &str) -> String {
         let request = server.client.get(format!("{}{path}", server.base));
         let answer = request.header(header::COOKIE, cookie).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
@@ -396,7 +410,12 @@ mod page {
         answer.text().await.unwrap()
     }
 
-    async fn send(server: &Server, path: &str, cookie: &str, form: &str) -> reqwest::Response {
+    pub(super) async fn send(
+        server: &Server,
+        path: &str,
+        cookie: &str,
+        form: &str,
+    ) -> reqwest::Response {
         let request = server.client.post(format!("{}{path}", server.base));
         let request = request.header(header::COOKIE, cookie);
         let kind = "application/x-www-form-urlencoded";
@@ -404,7 +423,7 @@ mod page {
         request.body(form.to_owned()).send().await.unwrap()
     }
 
-    async fn log_in(server: &Server) -> String {
+    pub(super) async fn log_in(server: &Server) -> String {
         let refused = send(server, "/ui/login", "", "key=wrong").await;
         assert_eq!(refused.status(), 401);
         let answer = send(server, "/ui/login", "", "key=open+sesame").await;
@@ -414,7 +433,7 @@ mod page {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    fn token(page: &str) -> &str {
+    pub(super) fn token(page: &str) -> &str {
         let (_, rest) = page.split_once("name=\"token\" value=\"").unwrap();
         rest.split('"').next().unwrap()
     }

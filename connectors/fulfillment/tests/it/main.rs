@@ -11,5 +11,6 @@ mod configurations;
 mod import;
 mod lifecycle;
 mod purchase;
+mod serve;
 mod support;
 mod webhook;

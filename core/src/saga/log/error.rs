@@ -1,6 +1,6 @@
 //! What can go wrong with the log of sagas.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -9,6 +9,9 @@ use super::Claim;
 use crate::failure::{Effect, Failure, FailureKind, Retry};
 use crate::saga::progress::Misfit;
 use crate::state::Problem;
+
+/// What stands for a file where the log is a database: its address may have a password in it.
+pub(super) const DATABASE: &str = "PostgreSQL";
 
 /// Why a call to a [`SagaLog`](super::SagaLog) failed.
 #[derive(Debug, Error)]
@@ -114,15 +117,19 @@ impl From<LogError> for Failure {
         let message = error.to_string();
         match error {
             LogError::Unusable {
-                problem, source, ..
+                place,
+                problem,
+                source,
             } => {
                 let kind = match problem {
                     Problem::Full | Problem::Locked => FailureKind::General,
                     _ => FailureKind::InvalidParameter,
                 };
-                let failure = Self::new(kind, message).hint(
-                    "`--saga-log` names a file of its own, in a folder that exists and that this user may write to",
-                );
+                let failure = Self::new(kind, message).hint(if place == Path::new(DATABASE) {
+                    "`--saga-log` names a database that exists, and a user who may make tables there"
+                } else {
+                    "`--saga-log` names a file of its own, in a folder that exists and that this user may write to"
+                });
                 match source {
                     Some(source) => failure.because(source),
                     None => failure,

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Postgres, Row as _, Transaction};
 
+use super::error::DATABASE;
 use super::rows::{self, RecordRow, SagaRow, signed, unsigned};
 use super::{
     CLAIM_TTL, Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, current, name_of,
@@ -55,8 +56,7 @@ impl PostgresLog {
     /// As [`PostgresLog::open`].
     pub async fn open_with(url: &Secret, ttl: Duration) -> Result<Self, LogError> {
         let unusable = |error: sqlx::Error| LogError::Unusable {
-            // The address may have a password in it.
-            place: PathBuf::from("PostgreSQL"),
+            place: PathBuf::from(DATABASE),
             problem: Problem::Other,
             source: Some(Box::new(error)),
         };

@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use super::Viewer;
+
 /// No scripts, nothing from elsewhere, no frames.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
@@ -111,8 +113,8 @@ impl Page {
         }
     }
 
-    /// Puts the frame around; `token` is that of the viewer's session.
-    pub(super) fn answer(self, token: Option<&str>) -> Response {
+    /// Puts the frame around.
+    pub(super) fn answer(self, viewer: Option<&Viewer>) -> Response {
         let mut html = Html::default();
         html.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
             .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>")
@@ -124,9 +126,13 @@ impl Page {
         html.raw("<p class=\"brand\">")
             .text(&self.program)
             .raw("</p>");
-        if let Some(token) = token {
-            html.raw("<nav aria-label=\"Main\"><a href=\"/ui/\">Connectors</a></nav>");
-            html.button("/ui/logout", token, "Log out", "");
+        if let Some(viewer) = viewer {
+            html.raw("<nav aria-label=\"Main\"><a href=\"/ui/\">Connectors</a>");
+            if viewer.sagas {
+                html.raw(" <a href=\"/ui/sagas\">Sagas</a>");
+            }
+            html.raw("</nav>");
+            html.button("/ui/logout", &viewer.token, "Log out", "");
         }
         html.raw("</header><main id=\"main\">");
         html.0.push_str(&self.body.0);

@@ -216,10 +216,10 @@ async fn tree(
 }
 
 fn row(html: &mut Html, connector: &str, level: usize, task: &TaskView) {
-    html.raw("<tr><th scope=\"row\">");
-    for _ in 0..level {
-        html.raw("<span class=\"level\"></span>");
-    }
+    // The indentation is the cell's own, so that a name that wraps keeps it.
+    html.raw("<tr><th scope=\"row\" class=\"level-")
+        .text(&level.min(LEVELS).to_string())
+        .raw("\">");
     html.link(
         &format!("/ui/connectors/{connector}/tasks/{}", task.id),
         &task.name,
@@ -396,7 +396,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn time(millis: i64) -> String {
+pub(super) fn time(millis: i64) -> String {
     let full = timestamp(millis.max(0).unsigned_abs().saturating_mul(1000));
     // To the second is enough for people.
     let second = full.split('.').next().unwrap_or_default();
