@@ -290,6 +290,21 @@ impl Ended {
         self
     }
 
+    /// Tells what users see: the exit code and both outputs, without what differs from machine to
+    /// machine: the times of log lines, and each text of the list, which its name stands for.
+    #[must_use]
+    pub fn shown(&self, volatile: &[(&str, &str)]) -> String {
+        let code = self.code.map_or("none".to_owned(), |code| code.to_string());
+        let mut text = format!(
+            "exit code: {code}\n----- stdout -----\n{}----- stderr -----\n{}",
+            self.stdout, self.stderr
+        );
+        for (value, name) in volatile {
+            text = text.replace(value, name);
+        }
+        text.lines().map(without_time).collect()
+    }
+
     /// Returns the run report.
     ///
     /// # Panics
@@ -335,5 +350,15 @@ impl Ended {
     #[must_use]
     pub fn file(&self, name: &str) -> Option<String> {
         std::fs::read_to_string(self.folder.file("work").join(name)).ok()
+    }
+}
+
+/// Replaces the time at the beginning of a log line.
+fn without_time(line: &str) -> String {
+    match line.split_once("Z ") {
+        Some((time, rest)) if time.len() == 8 && time.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("TIME {rest}\n")
+        }
+        _ => format!("{line}\n"),
     }
 }

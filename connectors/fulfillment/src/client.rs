@@ -2,7 +2,7 @@
 
 use car_core::http::{self, BodyError, retry_after};
 use car_core::{Failure, FailureKind};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
 use serde::Deserialize;
@@ -15,6 +15,9 @@ use crate::request::{Model, Request};
 
 /// Largest answer that is read.
 const LARGEST_ANSWER: usize = 64 << 20;
+
+/// What is written in another way in a part of a path.
+const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// Talks to one side.
 struct Client {
@@ -242,6 +245,7 @@ pub(crate) struct Vendor {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Thing {
     /// The key that it was made under.
+    #[serde(rename = "id")]
     pub(crate) key: String,
     /// What it is.
     #[serde(default)]
@@ -310,5 +314,5 @@ impl Vendor {
 }
 
 fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, NOT_IN_PATHS).to_string()
 }

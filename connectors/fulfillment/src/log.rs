@@ -36,11 +36,10 @@ pub(crate) async fn open_log(settings: &Settings) -> Result<Arc<dyn SagaLog>, Fa
 /// Puts the password into an address that has none. One that has would be seen in lists of
 /// processes, in settings that are shown, and in logs.
 fn with_password(address: &str, password: Option<&Secret>) -> Result<Secret, Failure> {
-    let wrong = |why: &str| {
-        invalid(format!("the address in `--saga-log` {why}"))
-            .hint("it looks like `postgres://USER@HOST:5432/DATABASE?sslmode=verify-full`")
-    };
-    let mut url = Url::parse(address).map_err(|error| wrong("is none").because(error))?;
+    const SHAPE: &str = "it looks like `postgres://USER@HOST:5432/DATABASE?sslmode=verify-full`";
+    let wrong = |why: &str| invalid(format!("the address in `--saga-log` {why}"));
+    let mut url =
+        Url::parse(address).map_err(|error| wrong("is none").because(error).hint(SHAPE))?;
     if url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password") {
         return Err(wrong("has a password in it").hint(
             "take it out, and give it in CONFIGURATION_AUTH_SAGA_LOG_PASSWORD, or in a secret \
@@ -50,8 +49,9 @@ fn with_password(address: &str, password: Option<&Secret>) -> Result<Secret, Fai
     let Some(password) = password else {
         return Ok(Secret::from(String::from(url)));
     };
-    url.set_password(Some(password.expose()))
-        .map_err(|()| wrong("names no host, so that there is nobody to give a password to"))?;
+    url.set_password(Some(password.expose())).map_err(|()| {
+        wrong("names no host, so that there is nobody to give a password to").hint(SHAPE)
+    })?;
     Ok(Secret::from(String::from(url)))
 }
 

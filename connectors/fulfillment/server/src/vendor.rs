@@ -54,10 +54,10 @@ async fn list(
     let items: Vec<Value> = things
         .by_ref()
         .take(limit)
-        .map(|((_, key), thing)| json!({"key": key, "value": thing}))
+        .map(|((_, key), thing)| json!({"id": key, "value": thing}))
         .collect();
     let next = match things.next() {
-        Some(_) => items.last().and_then(|last| last.get("key")).cloned(),
+        Some(_) => items.last().and_then(|last| last.get("id")).cloned(),
         None => None,
     };
     Ok(Json(json!({"items": items, "next": next})))

@@ -7,7 +7,9 @@
 )]
 
 mod bad_input;
+mod cli;
 mod configurations;
+mod conformance;
 mod import;
 mod lifecycle;
 mod purchase;

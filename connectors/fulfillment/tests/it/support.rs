@@ -10,6 +10,11 @@ use serde_json::{Value, json};
 pub(crate) const KEY: &str = "ApiKey SU-1:platform-secret";
 pub(crate) const TOKEN: &str = "vendor-secret";
 
+/// The connector's program, with nothing set.
+pub(crate) fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_fulfillment-connector"))
+}
+
 /// A platform, a vendor, and the connector between them.
 pub(crate) struct World {
     server: Server,
@@ -31,11 +36,20 @@ impl World {
         }
     }
 
+    /// Returns the address of both sides.
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
+    }
+
     /// Returns the connector.
     pub(crate) fn program(&self) -> Program {
-        let url = self.server.url();
+        self.program_at(&self.server.url())
+    }
+
+    /// Returns the connector, with both sides at an address.
+    pub(crate) fn program_at(&self, url: &str) -> Program {
         let log = self.folder.file("sagas.db");
-        Program::new(env!("CARGO_BIN_EXE_fulfillment-connector"))
+        program()
             .env("CONFIGURATION_AUTH_URL", format!("{url}/public/v1"))
             .env("CONFIGURATION_AUTH_KEY", KEY)
             .env(

@@ -1,35 +1,13 @@
 //! What users see: help and errors, word for word.
 
-use car_testkit::{Ended, Program, TestFolder};
+use car_testkit::{Program, TestFolder};
 use insta::assert_snapshot;
 
 use crate::support::{program, reading};
 
 /// Runs the program and shows what came of it, without what differs from machine to machine.
 async fn shown(program: Program, volatile: &[(&str, &str)]) -> String {
-    let ended: Ended = program.run().await;
-    let mut text = format!(
-        "exit code: {}\n----- stdout -----\n{}----- stderr -----\n{}",
-        ended
-            .code
-            .map_or("none".to_owned(), |code| code.to_string()),
-        ended.stdout,
-        ended.stderr
-    );
-    for (value, name) in volatile {
-        text = text.replace(value, name);
-    }
-    text.lines().map(without_time).collect()
-}
-
-/// Replaces the time at the beginning of a log line.
-fn without_time(line: &str) -> String {
-    match line.split_once("Z ") {
-        Some((time, rest)) if time.len() == 8 && time.starts_with(|c: char| c.is_ascii_digit()) => {
-            format!("TIME {rest}\n")
-        }
-        _ => format!("{line}\n"),
-    }
+    program.run().await.shown(volatile)
 }
 
 fn as_text(program: Program) -> Program {

@@ -86,6 +86,11 @@ impl Html {
         self.raw("<td>").text(text).raw("</td>")
     }
 
+    /// Adds a cell whose text is never broken into lines, such as a time.
+    pub(super) fn whole(&mut self, text: &str) -> &mut Self {
+        self.raw("<td class=\"whole\">").text(text).raw("</td>")
+    }
+
     /// Ends a table.
     pub(super) fn end_table(&mut self) -> &mut Self {
         self.raw("</tbody></table></div>")

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::form::Fields;
@@ -102,35 +102,37 @@ async fn change(
     }
 }
 
+/// What is written in another way in the address of a page.
+const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+
 /// Returns the address of a saga's page. Ids come from outside.
 fn address(id: &str) -> String {
-    format!("/ui/sagas/{}", utf8_percent_encode(id, NON_ALPHANUMERIC))
+    format!("/ui/sagas/{}", utf8_percent_encode(id, NOT_IN_PATHS))
 }
 
 fn list_page(program: &str, chosen: Option<Status>, list: &[Summary]) -> Page {
     let mut page = Page::new("Sagas", program);
     let html = &mut page.body;
-    html.raw("<nav aria-label=\"Status\"><p>");
+    html.raw("<nav aria-label=\"Status\">");
     choice(html, "/ui/sagas", "all", chosen.is_none());
     for status in Status::ALL {
         let word = status.as_str();
-        html.raw(" ");
         let address = format!("/ui/sagas?status={word}");
         choice(html, &address, word, chosen == Some(status));
     }
-    html.raw("</p></nav>");
+    html.raw("</nav>");
     if list.is_empty() {
         html.raw("<p>There are none.</p>");
         return page;
     }
     html.table("Sagas", &["Id", "Saga", "Status", "Step", "Changed"]);
     for saga in list {
-        html.raw("<tr><th scope=\"row\">");
+        html.raw("<tr><th scope=\"row\" class=\"whole\">");
         html.link(&address(&saga.id), &saga.id);
         html.raw("</th>").cell(&saga.saga);
         html.cell(saga.status.as_str())
             .cell(saga.step.as_deref().unwrap_or(""))
-            .cell(&at(saga.updated))
+            .whole(&at(saga.updated))
             .raw("</tr>");
     }
     html.end_table();
@@ -189,7 +191,7 @@ fn one_page(program: &str, saga: &SagaReport, token: &str) -> Page {
     }
     html.table("Records", &["At", "Record", "Step", "Says"]);
     for record in &saga.records {
-        html.raw("<tr>").cell(&at(record.at));
+        html.raw("<tr>").whole(&at(record.at));
         html.cell(&record.record.replace('_', " "))
             .cell(record.step.as_deref().unwrap_or(""))
             .cell(record.note.as_deref().unwrap_or(""))

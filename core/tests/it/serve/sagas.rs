@@ -225,7 +225,7 @@ async fn the_pages_draw_the_steps_and_their_buttons_work() {
     let cookie = log_in(&server).await;
     let list = fetch(&server, "/ui/sagas", &cookie).await;
     assert!(
-        list.contains("<a href=\"/ui/sagas/PR%2D1\">PR-1</a>"),
+        list.contains("<a href=\"/ui/sagas/PR-1\">PR-1</a>"),
         "{list}"
     );
     let list = fetch(&server, "/ui/sagas?status=waiting", &cookie).await;
@@ -245,7 +245,7 @@ async fn the_pages_draw_the_steps_and_their_buttons_work() {
     let page = fetch(&server, "/ui/sagas/PR-2", &cookie).await;
     assert!(page.contains("waits to be done again"), "{page}");
     let form = format!("token={}", token(&page));
-    let resume = "/ui/sagas/PR%2D2/do/resume";
+    let resume = "/ui/sagas/PR-2/do/resume";
     assert_eq!(
         send(&server, resume, &cookie, "token=x").await.status(),
         403

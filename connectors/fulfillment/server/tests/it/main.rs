@@ -57,7 +57,7 @@ async fn writes_under_a_key_are_done_once_and_what_is_deleted_stays_so() {
     assert_eq!(again, json!({"name": "one"}));
     let list = "/vendor/v1/things/users?limit=1";
     let (_, listed) = both.call(Method::GET, list, Value::Null).await;
-    assert_eq!(listed["items"][0]["key"], "a/b");
+    assert_eq!(listed["items"][0]["id"], "a/b");
     assert_eq!(both.call(Method::DELETE, path, Value::Null).await.0, 200);
     assert_eq!(both.call(Method::DELETE, path, Value::Null).await.0, 200);
     assert_eq!(both.call(Method::PUT, path, json!({})).await.0, 410);
