@@ -91,7 +91,7 @@ impl SagaView {
                 attempts: count(|event| matches!(event, Event::Started { .. })),
                 undo_attempts: count(|event| matches!(event, Event::Undoing { .. })),
                 error: joined(&step.error),
-                updated_at: of_it().last().map(|entry| entry.at),
+                updated_at: of_it().next_back().map(|entry| entry.at),
             }
         });
         let steps: Vec<StepReport> = steps.collect();

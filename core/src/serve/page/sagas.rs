@@ -131,7 +131,7 @@ fn list_page(program: &str, chosen: Option<Status>, list: &[Summary]) -> Page {
         html.link(&address(&saga.id), &saga.id);
         html.raw("</th>").cell(&saga.saga);
         html.cell(saga.status.as_str())
-            .cell(saga.step.as_deref().unwrap_or(""))
+            .whole(saga.step.as_deref().unwrap_or(""))
             .whole(&at(saga.updated))
             .raw("</tr>");
     }
@@ -189,11 +189,12 @@ fn one_page(program: &str, saga: &SagaReport, token: &str) -> Page {
             .text(&saga.earlier_records.to_string());
         html.raw(" earlier ones are not shown.</p>");
     }
-    html.table("Records", &["At", "Record", "Step", "Says"]);
+    html.table("Records", &["Record", "Step", "At", "Says"]);
     for record in &saga.records {
-        html.raw("<tr>").whole(&at(record.at));
-        html.cell(&record.record.replace('_', " "))
-            .cell(record.step.as_deref().unwrap_or(""))
+        html.raw("<tr>");
+        html.whole(&record.record.replace('_', " "))
+            .whole(record.step.as_deref().unwrap_or(""))
+            .whole(&at(record.at))
             .cell(record.note.as_deref().unwrap_or(""))
             .raw("</tr>");
     }
