@@ -53,30 +53,27 @@ async fn list(
     show(&app, &viewer, page)
 }
 
-async fn one(
-    State(app): Shared,
-    viewer: axum::Extension<Viewer>,
-    Path(id): Path<String>,
-) -> Response {
-    let page = async {
-        let saga = app.its_sagas()?.report(&id).await?;
-        Ok(one_page(&app.program.0, &saga, &viewer.token))
-    }
-    .await;
-    show(&app, &viewer, page)
+async fn one(app: Shared, viewer: axum::Extension<Viewer>, id: Path<String>) -> Response {
+    of_one(&app, &viewer, &id, one_page).await
 }
 
-async fn ask_again(
-    State(app): Shared,
-    viewer: axum::Extension<Viewer>,
-    Path(id): Path<String>,
+async fn ask_again(app: Shared, viewer: axum::Extension<Viewer>, id: Path<String>) -> Response {
+    of_one(&app, &viewer, &id, sure_page).await
+}
+
+/// Answers with a page about one saga.
+async fn of_one(
+    app: &App,
+    viewer: &Viewer,
+    id: &str,
+    page: fn(&str, &SagaReport, &str) -> Page,
 ) -> Response {
     let page = async {
-        let saga = app.its_sagas()?.report(&id).await?;
-        Ok(sure_page(&app.program.0, &saga, &viewer.token))
+        let saga = app.its_sagas()?.report(id).await?;
+        Ok(page(&app.program.0, &saga, &viewer.token))
     }
     .await;
-    show(&app, &viewer, page)
+    show(app, viewer, page)
 }
 
 async fn change(
