@@ -129,6 +129,8 @@ if [ -n "$prebuilt" ]; then
     context=$(mktemp -d)
     trap 'rm -rf "$context"' EXIT
     cp "$prebuilt/$program" "$prebuilt/ca-certificates.crt" "$context"
+    # What programs need that are not static, for tests.
+    if [ -d "$prebuilt/libs" ]; then cp -R "$prebuilt/libs" "$context/libs"; else mkdir "$context/libs"; fi
 fi
 read -ra storage <<<"${STORAGE_OPTIONS:-}"
 

@@ -113,8 +113,14 @@ impl Choice {
     }
 }
 
-/// Tells whether only steps on request need a tool.
+/// What is needed to build what is shipped, and by no step.
+const OF_DIST: [&str; 2] = ["musl", "musl-tools"];
+
+/// Tells whether only steps on request, or what is shipped, need a tool.
 pub fn only_on_request(tool: &str) -> bool {
+    if OF_DIST.contains(&tool) {
+        return true;
+    }
     let of = |step: &&Step| step.needs.contains(&tool) || step.wants.contains(&tool);
     let mut users = STEPS.iter().filter(of).peekable();
     users.peek().is_some() && users.all(|step| step.on_request)

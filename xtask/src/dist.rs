@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::charts::{Staged, charts, entries};
-use crate::images::{Store, collect};
+use crate::images::{LARGEST, Store, collect};
 use crate::place::Place;
 use crate::process::{output, run};
 use crate::rules::{Layer, Member, Workspace};
@@ -40,15 +40,7 @@ const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
 /// When a program cannot be built, or a file not written.
 pub fn dist(place: &Place) -> Result<()> {
     let workspace = Workspace::read()?;
-    let members: Vec<_> = workspace
-        .members
-        .iter()
-        .filter(|member| is_shipped(member))
-        .collect();
-    ensure!(
-        !members.is_empty(),
-        "no crate of the workspace has a program to ship"
-    );
+    let members = shipped_members(&workspace)?;
     let shipped = place.root.join("dist");
     if shipped.exists() {
         fs::remove_dir_all(&shipped)
@@ -59,10 +51,7 @@ pub fn dist(place: &Place) -> Result<()> {
     let programs = shipped.join("bin");
     fs::create_dir_all(&programs)
         .with_context(|| format!("cannot create {}", programs.display()))?;
-    let names: Vec<&str> = members
-        .iter()
-        .flat_map(|member| member.programs.iter().map(String::as_str))
-        .collect();
+    let names = programs_of(&members);
     for name in &names {
         let (from, to) = (built.join(name), programs.join(name));
         fs::copy(&from, &to)
@@ -155,12 +144,14 @@ fn images(place: &Place, names: &[&str], built: &Path, folder: &Path) -> Result<
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let scratch = tempfile::tempdir()?;
-    collect(place, names, built, scratch.path())?;
+    let all_static = collect(place, names, built, scratch.path())?;
+    ensure!(all_static, "images need static programs");
     let store = Store::new(scratch.path().join("store"));
     for name in names {
         let digest = store.build(place, name, TAG, scratch.path(), None)?;
         let size = store.layout(place, name, TAG, &folder.join(name))?;
         talk(format!("{name}: {digest}, {} KiB compressed", size / 1024));
+        ensure!(size < LARGEST, "the image of {name} has {size} bytes");
     }
     Ok(())
 }
@@ -207,6 +198,27 @@ fn sum_folder(folder: &Path, path: &str, checksums: &mut String) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The crates whose programs are shipped.
+///
+/// # Errors
+///
+/// When there are none.
+pub(crate) fn shipped_members(workspace: &Workspace) -> Result<Vec<&Member>> {
+    let all = workspace.members.iter();
+    let members: Vec<_> = all.filter(|member| is_shipped(member)).collect();
+    ensure!(
+        !members.is_empty(),
+        "no crate of the workspace has a program to ship"
+    );
+    Ok(members)
+}
+
+/// The names of their programs.
+pub(crate) fn programs_of<'a>(members: &[&'a Member]) -> Vec<&'a str> {
+    let programs = members.iter().flat_map(|member| &member.programs);
+    programs.map(String::as_str).collect()
 }
 
 fn is_shipped(member: &Member) -> bool {

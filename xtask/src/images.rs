@@ -113,20 +113,48 @@ fn image(program: &str, tag: &str) -> String {
     format!("localhost/{program}:{tag}")
 }
 
-/// Puts static programs, without what only debuggers need, and the roots of trust into a folder.
+/// Most bytes of a compressed image.
+pub const LARGEST: u64 = 25_000_000;
+
+/// Puts programs, without what only debuggers need, and the roots of trust into a folder; beside
+/// them, in `libs`, what programs that are not static need of this machine. Tells whether all are
+/// static, as those are that are shipped.
 ///
 /// # Errors
 ///
 /// When a file cannot be read or written.
-pub fn collect(place: &Place, programs: &[&str], built: &Path, folder: &Path) -> Result<()> {
+pub fn collect(place: &Place, programs: &[&str], built: &Path, folder: &Path) -> Result<bool> {
+    let mut all_static = true;
     for program in programs {
+        for library in libraries(place, &built.join(program))? {
+            let to = folder.join("libs").join(library.trim_start_matches('/'));
+            if let Some(parent) = to.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::copy(&library, &to).with_context(|| format!("cannot copy {library}"))?;
+            all_static = false;
+        }
         let mut strip = place.command("strip");
         strip.arg("-o").arg(folder.join(program));
         run(strip.arg(built.join(program)), LIMIT)?;
     }
     let to = folder.join("ca-certificates.crt");
     fs::copy(ROOTS, &to).with_context(|| format!("cannot copy {ROOTS}"))?;
-    Ok(())
+    Ok(all_static)
+}
+
+/// The libraries of this machine that a program needs, and what loads them; none when it is static.
+fn libraries(place: &Place, program: &Path) -> Result<Vec<String>> {
+    let mut ask = place.command("ldd");
+    // It ends with 1 for a static program, and says so.
+    let told = ask.arg(program).output().context("cannot run ldd")?;
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let paths = told.lines().filter_map(|line| {
+        let path = line.split("=>").last()?.split_whitespace().next()?;
+        path.starts_with('/').then(|| path.to_owned())
+    });
+    // The program itself is told when there is something wrong with it.
+    Ok(paths.filter(|path| path.contains(".so")).collect())
 }
 
 /// Reads what Helm rendered.

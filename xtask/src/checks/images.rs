@@ -1,5 +1,8 @@
 //! The images: built twice to the same digest, then run from what charts render, confined as they
 //! say: the service on a file and on PostgreSQL, a source, and connectors that import into it.
+//!
+//! Unless static programs are asked for, they have the programs that other checks have built
+//! already, with the libraries of this machine: nothing is compiled again.
 
 mod connectors;
 mod first_try;
@@ -15,18 +18,17 @@ use serde_yaml::Value;
 
 use super::Outcome;
 use super::charts::{HELMS, helm};
-use super::steps::{BUILD_LIMIT, program};
+use super::steps::{BUILD_LIMIT, WHOLE, program};
 use crate::charts::{Staged, charts};
-use crate::dist::{STATIC, target_folder};
-use crate::images::{Cluster, Pod, Store, collect, parse};
+use crate::dist::{STATIC, programs_of, shipped_members, target_folder};
+use crate::images::{Cluster, LARGEST, Pod, Store, collect, parse};
 use crate::place::Place;
 use crate::process::run;
+use crate::rules::Workspace;
 use crate::say::talk;
 
 /// The programs whose images are always built: a source, the service and a connector.
 const PROGRAMS: [&str; 3] = ["reference-server", "car-service", "reference-connector"];
-/// Most bytes of a compressed image.
-const LARGEST: u64 = 25_000_000;
 /// Assets of the source: enough that an import can be stopped before its end.
 const ASSETS: usize = 4000;
 /// How long a container may take to do what it is to do.
@@ -43,10 +45,15 @@ const LISTENING: &str = "listening on";
 /// Which images are built and run.
 #[derive(Debug, Default, clap::Args)]
 pub struct Images {
-    /// Also this program, such as `file-connector`; may be given more than once
+    /// Of programs beside service, source and reference only this one, such as `file-connector`;
+    /// may be given more than once [default: all]
     #[arg(long, value_name = "PROGRAM", value_delimiter = ',')]
     image: Vec<String>,
-    /// Folder with static programs; they are compiled otherwise
+    /// Build static programs, as they are shipped, and hold the size of their images against its
+    /// limit
+    #[arg(long = "static", conflicts_with = "programs")]
+    is_static: bool,
+    /// Folder with programs; those of the `dev` profile are built otherwise
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
 }
@@ -77,22 +84,31 @@ pub(super) fn images_step(place: &Place) -> Result<Outcome> {
 pub fn check(place: &Place, chosen: &Images) -> Result<()> {
     let mut lint = program(place, "hadolint")?;
     run(lint.arg("deployment/docker/Dockerfile"), LIMIT)?;
-    let mut names = PROGRAMS.to_vec();
-    for name in &chosen.image {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
+    let workspace = Workspace::read()?;
+    let mut names = programs_of(&shipped_members(&workspace)?);
+    if let Some(unknown) = chosen
+        .image
+        .iter()
+        .find(|name| !names.contains(&name.as_str()))
+    {
+        bail!(
+            "there is no program {unknown}; there are {}",
+            names.join(", ")
+        );
     }
+    let wanted =
+        |name: &&str| chosen.image.is_empty() || chosen.image.iter().any(|one| one == name);
+    names.retain(|name| PROGRAMS.contains(name) || wanted(name));
     let built = match &chosen.programs {
         Some(folder) => folder.clone(),
-        None => compile(place, &names)?,
+        None => compile(place, &names, chosen.is_static)?,
     };
     let folder = tempfile::Builder::new().prefix("car-images-").tempdir()?;
     // A database has its socket in here, as a user of its own.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))?;
     let programs = folder.path().join("programs");
     fs::create_dir(&programs)?;
-    collect(place, &names, &built, &programs)?;
+    let all_static = collect(place, &names, &built, &programs)?;
     let store = Store::new(folder.path().join("store"));
     for name in &names {
         let build = |tag| store.build(place, name, tag, &programs, Some(tag));
@@ -101,10 +117,16 @@ pub fn check(place: &Place, chosen: &Images) -> Result<()> {
             first == second,
             "{name} is {first}, and when built again {second}"
         );
-        let size = store.layout(place, name, TAG, &folder.path().join(name))?;
-        ensure!(size < LARGEST, "the image of {name} has {size} bytes");
-        talk(format!("{name}: {first}, {} KiB compressed", size / 1024));
+        if all_static {
+            let size = store.layout(place, name, TAG, &folder.path().join(name))?;
+            ensure!(size < LARGEST, "the image of {name} has {size} bytes");
+            talk(format!("{name}: {first}, {} KiB compressed", size / 1024));
+        }
     }
+    talk(format!(
+        "{} images are the same when built again",
+        names.len()
+    ));
     let next = store.build(place, "reference-connector", NEXT, &programs, Some(NEXT))?;
     talk(format!("reference-connector after an upgrade: {next}"));
 
@@ -121,13 +143,21 @@ pub fn check(place: &Place, chosen: &Images) -> Result<()> {
     connectors::import(&scene, &names)
 }
 
-/// Builds static programs, and returns their folder.
-fn compile(place: &Place, names: &[&str]) -> Result<PathBuf> {
+/// Builds the programs, and returns their folder.
+fn compile(place: &Place, names: &[&str], is_static: bool) -> Result<PathBuf> {
     let mut build = place.cargo();
-    build.args(["build", "--locked", "--target", STATIC, "--bins"]);
-    build.args(names.iter().flat_map(|name| ["--package", name]));
+    build.args(["build", "--bins"]);
+    let mut folder = target_folder(place)?;
+    if is_static {
+        build.args(["--locked", "--target", STATIC]);
+        build.args(names.iter().flat_map(|name| ["--package", name]));
+        folder.push(STATIC);
+    } else {
+        // As all steps do, so that it is there already.
+        build.args(WHOLE);
+    }
     run(&mut build, BUILD_LIMIT)?;
-    Ok(target_folder(place)?.join(STATIC).join("debug"))
+    Ok(folder.join("debug"))
 }
 
 impl<'a> Scene<'a> {

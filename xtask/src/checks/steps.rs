@@ -125,16 +125,8 @@ pub const STEPS: &[Step] = &[
     Step {
         name: "images",
         about: "images: the same when built again, at work from what a chart renders, stopped",
-        needs: &[
-            "hadolint",
-            "musl",
-            "musl-tools",
-            "buildah",
-            "podman",
-            "runc",
-            "helm-4",
-        ],
-        wants: &["postgresql"],
+        needs: &["hadolint", "buildah", "podman", "runc", "helm-4"],
+        wants: &["postgresql", "moto[server]"],
         on_request: true,
         run: images_step,
     },
