@@ -15,6 +15,7 @@ pub mod new_connector;
 pub mod place;
 mod postgres;
 pub mod process;
+mod queries;
 pub mod rules;
 pub mod say;
 pub mod setup;

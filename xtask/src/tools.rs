@@ -147,6 +147,11 @@ pub const TOOLS: &[Tool] = &[
         },
     },
     Tool {
+        name: "promql-parser",
+        purpose: "queries of alerts and dashboards",
+        source: Source::Module { version: "0.12.0" },
+    },
+    Tool {
         name: "moto[server]",
         purpose: "the AWS that the AWS connector is tested against",
         source: Source::Module { version: "5.2.5" },

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::Outcome;
 use super::steps::{BUILD_LIMIT, WHOLE, program};
 use crate::dist::target_folder;
 use crate::place::Place;
-use crate::process::run;
+use crate::process::{output, run};
+use crate::queries;
 
 /// The programs that are checked.
 const SERVICE: &str = "car-service";
@@ -96,12 +97,24 @@ pub(super) fn api(place: &Place) -> Result<Outcome> {
         .env("CAR_SERVICE_PASSWORD", "password")
         .env("RUST_LOG", "error")
         .stdout(Stdio::piped());
-    let output = |child: &mut Child| Some(Box::new(child.stdout.take()?) as _);
-    let (_service, service) = Server::start(command, output, "listening on ")?;
+    let stdout = |child: &mut Child| Some(Box::new(child.stdout.take()?) as _);
+    let (_service, service) = Server::start(command, stdout, "listening on ")?;
     let base = service.trim_end_matches("/v2").to_owned();
     post(&format!("{base}/v2/databases"), BASIC, "{}").context("cannot make the database")?;
     let document = format!("{base}/v3/openapi.json");
     calls(place, folder.path(), &document, &base, BASIC)?;
+    // Numbers are told once there are some.
+    let mut import = place.command(binary(CONNECTOR)?);
+    import
+        .args(["--source", "numbers", "--state", "none", "--memory", "none"])
+        .args(["--directory", "connectors/file/examples/inventory"])
+        .args(["--mapping", "connectors/file/examples/mapping.yaml"])
+        .env("CAR_SERVICE_URL", &service)
+        .env("CAR_SERVICE_KEY", "key")
+        .env("CAR_SERVICE_PASSWORD", "password");
+    output(&mut import, LIMIT).context("a file cannot be imported")?;
+    let root = base.trim_end_matches("/api/car");
+    let mut offered = queries::offered(&get(&format!("{root}/metrics"), BASIC)?);
 
     let mut command = place.command(binary(CONNECTOR)?);
     command
@@ -122,6 +135,13 @@ pub(super) fn api(place: &Place) -> Result<Outcome> {
     post(&install, &bearer, &settings).context("cannot install a connector")?;
     let document = format!("{base}/openapi.json");
     calls(place, folder.path(), &document, &base, &bearer)?;
+    offered.extend(queries::offered(&get(&format!("{base}/metrics"), &bearer)?));
+    let asked = queries::recorded(place)?;
+    let missing: Vec<_> = asked.difference(&offered).collect();
+    ensure!(
+        missing.is_empty(),
+        "alerts or dashboards ask for {missing:?}, which neither {SERVICE} nor {CONNECTOR} has"
+    );
     Ok(Outcome::Passed)
 }
 
@@ -138,13 +158,22 @@ fn calls(place: &Place, folder: &Path, document: &str, base: &str, key: &str) ->
     run(&mut check, LIMIT)
 }
 
-/// Makes one call with a body; the answer must be good.
-fn post(url: &str, key: &str, body: &str) -> Result<()> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(60)))
         .build()
-        .into();
-    agent
+        .into()
+}
+
+/// Reads the text of an answer, which must be good.
+fn get(url: &str, key: &str) -> Result<String> {
+    let mut answer = agent().get(url).header("authorization", key).call()?;
+    Ok(answer.body_mut().read_to_string()?)
+}
+
+/// Makes one call with a body; the answer must be good.
+fn post(url: &str, key: &str, body: &str) -> Result<()> {
+    agent()
         .post(url)
         .header("authorization", key)
         .header("content-type", "application/json")

@@ -13,6 +13,7 @@ use super::steps::program;
 use crate::charts::{self, Chart, Made, Staged, charts, entries, field, objects, read};
 use crate::place::Place;
 use crate::process::{output, run};
+use crate::queries;
 use crate::say::talk;
 use crate::tools::Tool;
 
@@ -59,6 +60,8 @@ pub(super) fn charts_step(place: &Place) -> Result<Outcome> {
     talk(format!(
         "{count} objects rendered, {refused} bad values refused, by each of {HELMS:?}"
     ));
+    let numbers = queries::check(place, &rendered)?;
+    talk(format!("alerts and dashboards ask for {numbers:?}"));
     let folder = tempfile::tempdir()?;
     let all = folder.path().join("manifests.yaml");
     fs::write(&all, kubernetes_objects(&rendered))?;

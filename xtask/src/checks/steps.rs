@@ -100,8 +100,8 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "api",
-        about: "answers of the service and of `serve` to made calls, against their OpenAPI documents",
-        needs: &["schemathesis"],
+        about: "answers of the service and of `serve` to made calls, against their OpenAPI documents; numbers",
+        needs: &["schemathesis", "promql-parser"],
         wants: &[],
         on_request: false,
         run: api,
@@ -116,8 +116,14 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "charts",
-        about: "Helm charts: both majors, examples, bad values, schemas of Kubernetes, security",
-        needs: &["helm-3", "helm-4", "kubernetes-validate", "checkov"],
+        about: "Helm charts: both majors, examples, bad values, schemas of Kubernetes, security, queries",
+        needs: &[
+            "helm-3",
+            "helm-4",
+            "kubernetes-validate",
+            "checkov",
+            "promql-parser",
+        ],
         wants: &[],
         on_request: false,
         run: charts_step,

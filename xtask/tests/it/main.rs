@@ -6,6 +6,7 @@
 
 mod checks;
 mod cli;
+mod configurations;
 mod deployment;
 mod docs;
 mod new_connector;
