@@ -1,9 +1,6 @@
 //! The engine: asks workflows, and has workers do their steps.
 
-mod called;
 mod calls;
-
-pub(crate) use called::{Called, Missing};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,36 +10,30 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use car_core::Failure;
-use car_core::failure::Effect;
 use car_core::tasks::{
     Activity, EngineKind, ScheduleEffect, Scheduled, TaskEngine, TaskError, TaskId, TaskSpec,
     TaskView,
 };
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, TlsOptions, WorkflowDescribeOptions,
-    WorkflowExecuteUpdateOptions, WorkflowExecutionStatus, WorkflowQueryOptions,
+    WorkflowDescribeOptions, WorkflowExecuteUpdateOptions, WorkflowExecutionStatus,
+    WorkflowQueryOptions,
 };
-use temporalio_common::worker::WorkerDeploymentOptions;
-use temporalio_sdk::{Runtime, WorkerOptions};
+use temporalio_sdk::WorkerOptions;
 use tokio::sync::Mutex;
 
 use crate::address::Address;
+use crate::called::Missing;
 use crate::children::Children;
 use crate::list;
 use crate::message::{Action, Begin, Form, Input, RunEnd, Seen, Ways};
-use crate::shared::Shared;
+use crate::server::{STICKY, Server, version};
 use crate::start::{handle, start};
 use crate::steps::Steps;
 use crate::worker::Running;
 use crate::workflow::TaskWorkflow;
 
-/// How long the first connection may take.
-const CONNECT: Duration = Duration::from_secs(5);
 /// Grace for steps of an engine that is halted, beyond what their policies say.
 const GRACE: Duration = Duration::from_secs(30);
-/// How long the server keeps a task for the process that had it last, before any other may have
-/// it: what tasks, and questions about them, wait for after a process has died.
-const STICKY: Duration = Duration::from_secs(2);
 /// First and longest wait between two looks at a run that is waited for.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
@@ -77,14 +68,11 @@ impl Default for TemporalOptions {
 
 /// Tasks on a Temporal server.
 pub struct TemporalEngine {
-    pub(crate) client: Client,
+    pub(crate) server: Server,
     pub(crate) ways: Ways,
     options: TemporalOptions,
-    address: Address,
-    runtime: Arc<Runtime>,
     workflows: Running,
     connectors: Mutex<HashMap<String, Started>>,
-    shared: Arc<Shared>,
     closed: AtomicBool,
 }
 
@@ -98,7 +86,7 @@ struct Started {
 impl fmt::Debug for TemporalEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TemporalEngine")
-            .field("address", &self.address)
+            .field("address", &self.server.address)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
@@ -111,42 +99,12 @@ impl TemporalEngine {
     ///
     /// [`TaskError::Server`] when it is not there, or does not know the namespace.
     pub async fn connect(address: &Address, options: TemporalOptions) -> Result<Self, TaskError> {
-        let failed = |doing, source: Box<dyn std::error::Error + Send + Sync>| TaskError::Server {
-            server: format!("Temporal server at `{address}`"),
-            doing,
-            effect: Effect::NotApplied,
-            source,
-        };
-        let url = address
-            .url()
-            .map_err(|error| failed("be reached", error.into()))?;
-        let connection = ConnectionOptions::new(url)
-            .identity(identity())
-            .connect_timeout(CONNECT)
-            .maybe_tls_options(address.tls().then(TlsOptions::default))
-            .build();
-        let connection = tokio::time::timeout(CONNECT * 2, Connection::connect(connection))
-            .await
-            .map_err(|error| failed("be reached", error.into()))?
-            .map_err(|error| failed("be reached", error.into()))?;
-        let client = ClientOptions::new(address.namespace()).build();
-        let client =
-            Client::new(connection, client).map_err(|error| failed("be reached", error.into()))?;
-        let runtime = temporalio_sdk::runtime::RuntimeOptions::builder()
-            .heartbeat_interval(None)
-            .build()
-            .map_err(|error| failed("be reached", error.into()))?;
-        let runtime = Runtime::from_current_tokio(runtime)
-            .map_err(|error| failed("be reached", error.into()))?;
+        let server = Server::connect(address, options.call).await?;
         let ways = Ways {
             prefix: options.prefix.clone(),
             heartbeat: u64::try_from(options.heartbeat.as_millis()).unwrap_or(u64::MAX),
             history: options.history,
         };
-        list::prepare(&client)
-            .await
-            .map_err(|error| failed("be prepared for lists of tasks", error))?;
-        let (runtime, shared) = (Arc::new(runtime), Arc::<Shared>::default());
         let worker = WorkerOptions::new(ways.tasks())
             .deployment_options(version())
             .sticky_queue_schedule_to_start_timeout(STICKY)
@@ -154,24 +112,15 @@ impl TemporalEngine {
             .default_heartbeat_throttle_interval(options.beat)
             .register_activities(Children)
             .register_workflow::<TaskWorkflow>()
-            .map_err(|error| failed("be given its workflows", error.into()))?
+            .map_err(|error| server.not_registered(error))?
             .build();
-        let workflows = Running::begin(
-            Arc::clone(&runtime),
-            client.clone(),
-            worker,
-            Arc::clone(&shared),
-        )
-        .await?;
+        let workflows = server.work(worker).await?;
         Ok(Self {
-            client,
+            server,
             ways,
             options,
-            address: address.clone(),
-            runtime,
             workflows,
             connectors: Mutex::default(),
-            shared,
             closed: AtomicBool::new(false),
         })
     }
@@ -189,47 +138,6 @@ impl TemporalEngine {
         Ok(())
     }
 
-    /// Calls the server, for so long at most.
-    pub(crate) async fn call<T, E: Into<Called>>(
-        &self,
-        doing: &'static str,
-        writes: bool,
-        call: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Missing> {
-        let effect = match writes {
-            true => Effect::Unknown,
-            false => Effect::NotApplied,
-        };
-        let failed = |source| {
-            let error = TaskError::Server {
-                server: format!("Temporal server at `{}`", self.address),
-                doing,
-                effect,
-                source,
-            };
-            let text = Failure::from(called::again(&error)).chain().join(": ");
-            self.shared.trouble(Some(text));
-            Missing::Failed(error)
-        };
-        match tokio::time::timeout(self.options.call, call).await {
-            Ok(Ok(value)) => {
-                self.shared.trouble(None);
-                Ok(value)
-            }
-            Ok(Err(error)) => match error.into() {
-                Called::NotThere => Err(Missing::NotThere),
-                Called::Failed(error) => Err(failed(error)),
-            },
-            Err(_) => Err(failed(
-                format!(
-                    "it does not answer within {} s",
-                    self.options.call.as_secs_f64()
-                )
-                .into(),
-            )),
-        }
-    }
-
     /// Starts the workflow of a task if it is new.
     async fn begin(&self, connector: &str, task: &TaskSpec) -> Result<bool, TaskError> {
         let begin = Begin {
@@ -242,7 +150,12 @@ impl TemporalEngine {
         };
         let input = Input(Form::New(Box::new(begin.clone())));
         let started = self
-            .call("take a task", true, start(&self.client, input, &begin))
+            .server
+            .call(
+                "take a task",
+                true,
+                start(&self.server.client, input, &begin),
+            )
             .await;
         match started {
             Ok(()) => Ok(true),
@@ -262,10 +175,10 @@ impl TemporalEngine {
                 let effect = ScheduleEffect::Started;
                 return Ok((Scheduled { id, effect }, 1));
             }
-            let known = handle(&self.client, &workflow);
+            let known = handle(&self.server.client, &workflow);
             let options = WorkflowExecuteUpdateOptions::default();
             let update = known.execute_update(TaskWorkflow::schedule, task.clone(), options);
-            match self.call("schedule a task", true, update).await {
+            match self.server.call("schedule a task", true, update).await {
                 Ok(again) => {
                     let effect = again.effect;
                     return Ok((Scheduled { id, effect }, again.run));
@@ -282,9 +195,10 @@ impl TemporalEngine {
             Missing::NotThere => no_task(connector, id),
             Missing::Failed(error) => error,
         };
-        let task = handle(&self.client, &self.ways.workflow(connector, id));
+        let task = handle(&self.server.client, &self.ways.workflow(connector, id));
         let describe = task.describe(WorkflowDescribeOptions::default());
         let described = self
+            .server
             .call("find a task", false, describe)
             .await
             .map_err(missing)?;
@@ -293,6 +207,7 @@ impl TemporalEngine {
         }
         let query = task.query(TaskWorkflow::seen, (), WorkflowQueryOptions::default());
         let Seen { mut view, step } = self
+            .server
             .call("tell of a task", false, query)
             .await
             .map_err(missing)?;
@@ -300,6 +215,7 @@ impl TemporalEngine {
             // Described once more: the step may have come after the first time.
             let describe = task.describe(WorkflowDescribeOptions::default());
             let described = self
+                .server
                 .call("find a task", false, describe)
                 .await
                 .map_err(missing)?;
@@ -320,10 +236,10 @@ impl TemporalEngine {
         done: &'static str,
     ) -> Result<TaskView, TaskError> {
         self.check()?;
-        let task = handle(&self.client, &self.ways.workflow(connector, id));
+        let task = handle(&self.server.client, &self.ways.workflow(connector, id));
         let options = WorkflowExecuteUpdateOptions::default();
         let update = task.execute_update(TaskWorkflow::act, action, options);
-        match self.call("change a task", true, update).await {
+        match self.server.call("change a task", true, update).await {
             Ok(None) => self.look(connector, id).await,
             Ok(Some(status)) => Err(TaskError::NotNow {
                 status: status.as_str(),
@@ -336,13 +252,13 @@ impl TemporalEngine {
 
     /// Waits until a run has ended.
     async fn wait(&self, connector: &str, id: &TaskId, run: u64) -> Result<(), TaskError> {
-        let task = handle(&self.client, &self.ways.workflow(connector, id));
+        let task = handle(&self.server.client, &self.ways.workflow(connector, id));
         let mut look = FIRST_LOOK;
         loop {
             self.check()?;
             let options = WorkflowQueryOptions::default();
             let query = task.query(TaskWorkflow::run_end, run, options);
-            match self.call("tell of a task", false, query).await {
+            match self.server.call("tell of a task", false, query).await {
                 Ok(RunEnd::Done) => return Ok(()),
                 Ok(RunEnd::Failed(error)) => return Err(TaskError::Failed(error)),
                 Err(Missing::NotThere) => return Err(no_task(connector, id)),
@@ -388,18 +304,5 @@ fn is_open(status: WorkflowExecutionStatus) -> bool {
     matches!(
         status,
         WorkflowExecutionStatus::Running | WorkflowExecutionStatus::ContinuedAsNew
-    )
-}
-
-fn version() -> WorkerDeploymentOptions {
-    WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned())
-}
-
-/// Says who we are, for people who look at the server.
-fn identity() -> String {
-    format!(
-        "car-connectors {} pid {}",
-        env!("CARGO_PKG_VERSION"),
-        std::process::id()
     )
 }

@@ -35,14 +35,19 @@
 //!   Settings of connectors are not among them: they stay in the store of the process.
 
 mod address;
+mod called;
 mod children;
 mod engine;
 mod list;
 mod machine;
 mod message;
+#[cfg(feature = "saga")]
+mod saga;
+mod server;
 mod shared;
 mod start;
 mod steps;
+mod timer;
 mod worker;
 #[expect(
     missing_docs,
@@ -54,5 +59,7 @@ pub use address::Address;
 pub use engine::{Temporal, TemporalEngine, TemporalOptions};
 #[doc(hidden)]
 pub use message::{Ahead, Input};
+#[cfg(feature = "saga")]
+pub use saga::{LogOptions, TemporalLog};
 #[doc(hidden)]
 pub use workflow::TaskWorkflow;

@@ -13,15 +13,18 @@ use temporalio_common::protos::temporal::api::enums::v1::{IndexedValueType, Pend
 use temporalio_common::protos::temporal::api::operatorservice::v1::{
     AddSearchAttributesRequest, ListSearchAttributesRequest,
 };
+use temporalio_common::protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
 use temporalio_common::protos::temporal::api::workflowservice::v1::ListWorkflowExecutionsRequest;
 
-use crate::engine::{Called, Missing, TemporalEngine};
+use crate::called::{Called, Missing};
+use crate::engine::TemporalEngine;
+use crate::server::Server;
 use crate::start::handle;
 
 /// Tasks in a page when nobody says how many.
 const USUAL_PAGE: u32 = 50;
 /// Most tasks in a page.
-const LARGEST_PAGE: u32 = 1000;
+pub(crate) const LARGEST_PAGE: u32 = 1000;
 /// Tasks of a page that are asked for at the same time.
 const AT_ONCE: usize = 16;
 /// How long a listing has to stay empty before a connector counts as forgotten: what the server
@@ -74,10 +77,15 @@ impl From<temporalio_client::errors::ClientError> for Called {
     }
 }
 
+/// Returns whether a text can stand in a query as it is.
+pub(crate) fn is_plain(text: &str) -> bool {
+    !text.contains(['\'', '"', '\\', '`'])
+}
+
 /// Returns what the tasks of a connector are found by, `None` for a name that no connector has.
 fn query(engine: &TemporalEngine, connector: &str) -> Option<String> {
     let mark = engine.ways.mark(connector);
-    if mark.contains(['\'', '"', '\\', '`']) {
+    if !is_plain(&mark) {
         return None;
     }
     Some(format!(
@@ -149,27 +157,39 @@ async fn ids(
     limit: u32,
     token: Vec<u8>,
 ) -> Result<(Vec<TaskId>, Vec<u8>), TaskError> {
-    let mut service = engine.client.connection().workflow_service();
+    let (found, token) = found(&engine.server, query, limit, token).await?;
+    let prefix = engine.ways.workflow(connector, &TaskId::from_text(""));
+    let ids = found
+        .iter()
+        .filter_map(|found| found.execution.as_ref())
+        .filter_map(|found| found.workflow_id.strip_prefix(&prefix))
+        .map(TaskId::from_text);
+    Ok((ids.collect(), token))
+}
+
+/// Returns a page of workflows, and the mark of the next one, empty for the last.
+pub(crate) async fn found(
+    server: &Server,
+    query: String,
+    limit: u32,
+    token: Vec<u8>,
+) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), TaskError> {
+    let mut service = server.client.connection().workflow_service();
     let request = ListWorkflowExecutionsRequest {
-        namespace: engine.client.options().namespace.clone(),
+        namespace: server.client.options().namespace.clone(),
         page_size: i32::try_from(limit).unwrap_or(i32::MAX),
         next_page_token: token,
         query,
     };
     let list = service.list_workflow_executions(request.into_request());
-    let page = match engine.call("list tasks", false, list).await {
-        Ok(page) => page.into_inner(),
-        Err(Missing::NotThere) => return Ok((Vec::new(), Vec::new())),
-        Err(Missing::Failed(error)) => return Err(error),
-    };
-    let prefix = engine.ways.workflow(connector, &TaskId::from_text(""));
-    let ids = page
-        .executions
-        .iter()
-        .filter_map(|found| found.execution.as_ref())
-        .filter_map(|found| found.workflow_id.strip_prefix(&prefix))
-        .map(TaskId::from_text);
-    Ok((ids.collect(), page.next_page_token))
+    match server.call("list its workflows", false, list).await {
+        Ok(page) => {
+            let page = page.into_inner();
+            Ok((page.executions, page.next_page_token))
+        }
+        Err(Missing::NotThere) => Ok((Vec::new(), Vec::new())),
+        Err(Missing::Failed(error)) => Err(error),
+    }
 }
 
 /// Ends all workflows of a connector.
@@ -202,11 +222,12 @@ pub(crate) async fn forget(engine: &TemporalEngine, connector: &str) -> Result<(
 
 /// Ends a workflow; returns whether there was one to end.
 async fn end(engine: &TemporalEngine, connector: &str, id: &TaskId) -> Result<bool, TaskError> {
-    let task = handle(&engine.client, &engine.ways.workflow(connector, id));
+    let task = handle(&engine.server.client, &engine.ways.workflow(connector, id));
     let options = WorkflowTerminateOptions::builder()
         .reason("the connector was uninstalled")
         .build();
     match engine
+        .server
         .call("forget a task", true, task.terminate(options))
         .await
     {
@@ -228,9 +249,10 @@ pub(crate) async fn counts(
     for status in Status::ALL {
         let query = format!("{query} AND CarStatus = '{}'", status.as_str());
         let count = engine
+            .server
             .client
             .count_workflows(query, WorkflowCountOptions::default());
-        match engine.call("count tasks", false, count).await {
+        match engine.server.call("count tasks", false, count).await {
             Ok(count) if count.count() > 0 => {
                 let count = u64::try_from(count.count()).unwrap_or(u64::MAX);
                 counts.insert(status, count);

@@ -5,7 +5,7 @@
 //! what it asks the server for, and in which order, may change only behind
 //! `WorkflowContext::patched`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use car_core::tasks::{Status, TaskHistory, TaskSpec};
 use futures::FutureExt as _;
@@ -15,8 +15,8 @@ use temporalio_common::search_attributes::SearchAttributeKey;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ActivityCancellationType, ActivityExecutionError, ActivityOptions, ContinueAsNewOptions,
-    SignalWorkflowOptions, SyncWorkflowContext, TimerOptions, TimerResult,
-    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
+    SignalWorkflowOptions, SyncWorkflowContext, WorkflowCancellationToken, WorkflowContext,
+    WorkflowContextView, WorkflowResult,
 };
 
 use crate::children::Children;
@@ -26,6 +26,7 @@ use crate::message::{
     StepInput,
 };
 use crate::steps::{StepReport, Steps};
+use crate::timer::{Timer, millis};
 
 /// Connector of a task, with the prefix of the engine.
 pub(crate) const CONNECTOR: SearchAttributeKey<String> =
@@ -35,8 +36,6 @@ pub(crate) const STATUS: SearchAttributeKey<String> = SearchAttributeKey::keywor
 /// The task that spawned a task first.
 pub(crate) const PARENT: SearchAttributeKey<String> = SearchAttributeKey::keyword("CarParent");
 
-/// Longest timer; longer waits are made of several.
-const LONGEST_TIMER: i64 = 30 * 24 * 3600 * 1000;
 /// What a step is given beyond its own time limit and grace before its process counts as stuck.
 const STEP_MARGIN: Duration = Duration::from_secs(60);
 /// How long the children of one step may take to be scheduled, before that is tried again.
@@ -54,13 +53,6 @@ type StepFuture<'a> = LocalBoxFuture<'a, Result<StepReport, ActivityExecutionErr
 struct Step<'a> {
     future: Fuse<StepFuture<'a>>,
     generation: u64,
-    cancel: WorkflowCancellationToken,
-}
-
-/// The timer that is running.
-struct Timer<'a> {
-    future: Fuse<LocalBoxFuture<'a, TimerResult>>,
-    due: Option<i64>,
     cancel: WorkflowCancellationToken,
 }
 
@@ -241,33 +233,6 @@ impl<F: Future> IsTerminatedNow for Fuse<F> {
     }
 }
 
-impl<'a> Timer<'a> {
-    fn none() -> Self {
-        Self {
-            future: Fuse::terminated(),
-            due: None,
-            cancel: WorkflowCancellationToken::new(),
-        }
-    }
-
-    /// Sees to it that the timer ends then, and no other does.
-    fn set(&mut self, ctx: &'a WorkflowContext<TaskWorkflow>, due: Option<i64>, now: i64) {
-        if self.due == due {
-            return;
-        }
-        self.cancel.cancel();
-        self.due = due;
-        self.future = Fuse::terminated();
-        let Some(due) = due else { return };
-        let wait = due.saturating_sub(now).clamp(1, LONGEST_TIMER);
-        self.cancel = WorkflowCancellationToken::new();
-        let options = TimerOptions::builder(Duration::from_millis(wait.unsigned_abs()))
-            .cancellation_token(self.cancel.clone())
-            .build();
-        self.future = ctx.timer(options).boxed_local().fuse();
-    }
-}
-
 /// Does what is to be done outside of the task. A task that is gone needs to be told nothing.
 async fn carry_out(ctx: &WorkflowContext<TaskWorkflow>, effect: Effect) {
     let (ways, connector, id) = ctx.state(|state| {
@@ -350,9 +315,4 @@ fn is_long(ctx: &WorkflowContext<TaskWorkflow>) -> bool {
 fn now(ctx: &WorkflowContext<TaskWorkflow>) -> i64 {
     let time = ctx.workflow_time().map_or(0, millis);
     time.saturating_add(ctx.state(|state| state.machine.ahead))
-}
-
-fn millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

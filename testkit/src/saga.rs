@@ -6,7 +6,7 @@
 //! process "ends" by its future being dropped in the middle, as a kill ends it, and what follows
 //! is made anew from the log.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -224,6 +224,14 @@ pub enum DrivenLog {
     Memory,
     /// In a SQLite file of this folder, one for each run.
     Sqlite(PathBuf),
+    /// In logs that a test makes. Claims of theirs must not outlast the crash of their holder.
+    Other(Arc<dyn DrivenLogs>),
+}
+
+/// Makes logs for runs.
+pub trait DrivenLogs: std::fmt::Debug + Send + Sync {
+    /// Returns the log of a run, the same for each delivery of it.
+    fn log(&self, run: usize) -> Arc<dyn SagaLog>;
 }
 
 /// How many runs there were, and how they ended.
@@ -280,20 +288,40 @@ impl<S: SagaSubject, F: AsyncFn() -> S> SagaDriver<F> {
             }
         }
         let mut driven = Driven::default();
-        for way in ways {
-            let writes = self.run(way.clone(), &mut driven).await;
-            for number in 0..writes {
-                for after in [false, true] {
-                    let mut plan = way.clone();
-                    plan.push(Wrong::Write { number, after });
-                    plans.push(plan);
-                }
-            }
-        }
+        self.cut(ways, &mut driven).await;
         for plan in plans {
             self.run(plan, &mut driven).await;
         }
         driven
+    }
+
+    /// Ends the process before and after every record, on the way there, and on the way back that
+    /// the failure of the last step begins.
+    ///
+    /// # Panics
+    ///
+    /// As [`SagaDriver::every`].
+    pub async fn every_record(&self) -> Driven {
+        let steps = (self.subject)().await.steps();
+        let last = *steps.last().unwrap();
+        let lost = Wrong::Step(last, Phase::Execute, StepFault::AnswerIsLost);
+        let mut driven = Driven::default();
+        self.cut(vec![Vec::new(), vec![lost]], &mut driven).await;
+        driven
+    }
+
+    /// Goes each way once, and once more for each end of each write on it, with a crash there.
+    async fn cut(&self, ways: Vec<Vec<Wrong>>, driven: &mut Driven) {
+        for way in ways {
+            let writes = self.run(way.clone(), driven).await;
+            for number in 0..writes {
+                for after in [false, true] {
+                    let mut plan = way.clone();
+                    plan.push(Wrong::Write { number, after });
+                    self.run(plan, driven).await;
+                }
+            }
+        }
     }
 
     /// Makes several things go wrong by chance, once for each seed.
@@ -334,12 +362,15 @@ impl<S: SagaSubject, F: AsyncFn() -> S> SagaDriver<F> {
         let faults = Faults::new(plan.clone());
         let subject = (self.subject)().await;
         let memory = Arc::new(MemoryLog::new());
-        let path = match &self.log {
-            DrivenLog::Memory => None,
-            DrivenLog::Sqlite(folder) => Some(folder.join(format!("saga-{run}.db"))),
-        };
         for _ in 0..DELIVERIES {
-            let log = open(path.as_deref(), &memory).await;
+            let log: Arc<dyn SagaLog> = match &self.log {
+                DrivenLog::Memory => Arc::clone(&memory) as _,
+                DrivenLog::Sqlite(folder) => {
+                    let path = folder.join(format!("saga-{run}.db"));
+                    Arc::new(SqliteLog::open(&path).await.unwrap())
+                }
+                DrivenLog::Other(logs) => logs.log(run),
+            };
             let cut = Cut {
                 log: Arc::clone(&log),
                 faults: faults.clone(),
@@ -370,13 +401,6 @@ impl<S: SagaSubject, F: AsyncFn() -> S> SagaDriver<F> {
             return faults.0.writes.load(Ordering::Relaxed);
         }
         panic!("run {run} does not come to an end: {plan:?}");
-    }
-}
-
-async fn open(path: Option<&Path>, memory: &Arc<MemoryLog>) -> Arc<dyn SagaLog> {
-    match path {
-        Some(path) => Arc::new(SqliteLog::open(path).await.unwrap()),
-        None => Arc::clone(memory) as _,
     }
 }
 

@@ -247,6 +247,19 @@ impl Progress {
         }
     }
 
+    /// Returns the name of the step that the saga stands at, if there is one.
+    #[must_use]
+    pub fn current(&self) -> Option<&str> {
+        let stuck = |step: &StepState| step.status == StepStatus::Stuck;
+        let at = match self.todo() {
+            Todo::Try(at) | Todo::Undo(at) => Some(at),
+            Todo::Stuck => self.steps.iter().rposition(stuck),
+            Todo::End | Todo::Over => self.failed,
+        };
+        at.and_then(|at| self.steps.get(at))
+            .map(|step| step.name.as_str())
+    }
+
     /// Returns the first step that is neither done nor passed.
     fn forward(&self) -> Option<usize> {
         self.steps

@@ -13,12 +13,13 @@ use temporalio_client::WorkflowQueryOptions;
 use temporalio_sdk::WorkerOptions;
 use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
 
-use super::{Missing, Started, TemporalEngine, no_task, version};
+use super::{Started, TemporalEngine, no_task};
+use crate::called::Missing;
 use crate::list;
 use crate::message::Action;
+use crate::server::version;
 use crate::start::handle;
 use crate::steps::Steps;
-use crate::worker::Running;
 use crate::workflow::TaskWorkflow;
 
 #[async_trait]
@@ -43,7 +44,7 @@ impl TaskEngine for TemporalEngine {
             Self::end(started).await;
         }
         let beat = self.options.beat;
-        let steps = Steps::new(connector, resolve, beat, Arc::clone(&self.shared));
+        let steps = Steps::new(connector, resolve, beat, Arc::clone(&self.server.shared));
         let slots = |slots| FixedSizeSlotSupplier::new(slots);
         let tuner = TunerHolder::builder()
             .workflow_task_slot_supplier(slots(2))
@@ -58,13 +59,7 @@ impl TaskEngine for TemporalEngine {
             .default_heartbeat_throttle_interval(beat)
             .register_activities(steps.clone())
             .build();
-        let worker = Running::begin(
-            Arc::clone(&self.runtime),
-            self.client.clone(),
-            worker,
-            Arc::clone(&self.shared),
-        )
-        .await?;
+        let worker = self.server.work(worker).await?;
         let started = Started {
             limit,
             steps,
@@ -117,10 +112,10 @@ impl TaskEngine for TemporalEngine {
 
     async fn history(&self, connector: &str, task: &TaskId) -> Result<TaskHistory, TaskError> {
         let view = self.look(connector, task).await?;
-        let workflow = handle(&self.client, &self.ways.workflow(connector, task));
+        let workflow = handle(&self.server.client, &self.ways.workflow(connector, task));
         let options = WorkflowQueryOptions::default();
         let query = workflow.query(TaskWorkflow::history, (), options);
-        match self.call("tell of a task", false, query).await {
+        match self.server.call("tell of a task", false, query).await {
             Ok(history) => Ok(TaskHistory {
                 task: view,
                 ..history
@@ -156,7 +151,7 @@ impl TaskEngine for TemporalEngine {
     }
 
     async fn health(&self) -> Health {
-        let mut health = self.shared.health();
+        let mut health = self.server.shared.health();
         let connectors: Vec<String> = self.connectors.lock().await.keys().cloned().collect();
         for connector in connectors {
             match list::counts(self, &connector).await {

@@ -4,6 +4,9 @@
 #![cfg(test)]
 
 mod on_temporal;
+mod own;
+#[cfg(feature = "saga")]
+mod saga;
 mod server;
 mod support;
 

@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use car_core::Failure;
@@ -12,7 +11,7 @@ use car_temporal::{Address, TaskWorkflow, TemporalEngine, TemporalOptions};
 use temporalio_client::WorkflowDescribeOptions;
 
 use crate::support::{
-    Other, PATIENCE, PROGRAM, client, needed, options, say, server, soon, unique,
+    Other, Own, PATIENCE, client, free_port, options, program, say, server, soon, unique,
 };
 use crate::tasks::support::{CONNECTOR, id, named, steps};
 
@@ -206,56 +205,9 @@ async fn children_that_a_killed_process_was_scheduling_are_scheduled_by_another(
     engine.close().await.unwrap();
 }
 
-/// Has the server end the calls of a worker that ends.
-const CANCEL_POLLS: &str = "frontend.enableCancelWorkerPollsOnShutdown=true";
-
-/// A server of a test's own, with its data in a file.
-struct Own {
-    child: Child,
-}
-
-impl Own {
-    async fn start(program: &str, folder: &Path, port: u16) -> Self {
-        let data = folder.join("temporal.db");
-        let child = Command::new(program)
-            .args(["server", "start-dev", "--headless", "--ip", "127.0.0.1"])
-            .args(["--log-level", "error", "--port", &port.to_string()])
-            .args(["--http-port", &free_port().to_string()])
-            .args(["--metrics-port", &free_port().to_string()])
-            .arg("--db-filename")
-            .arg(data)
-            .args(["--dynamic-config-value", CANCEL_POLLS])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        soon(async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_err()
-            {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-        Self { child }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_goes_away_is_told_and_nothing_is_lost_when_it_is_back() {
-    let Some(program) = needed(PROGRAM) else {
+    let Some(program) = program() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();

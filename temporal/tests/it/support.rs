@@ -24,7 +24,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Address of a Temporal server, `HOST:PORT`; without it the tests are skipped and say so.
 const SERVER: &str = "CAR_TEST_TEMPORAL";
 /// The program of the server.
-pub(crate) const PROGRAM: &str = "CAR_TEST_TEMPORAL_PROGRAM";
+const PROGRAM: &str = "CAR_TEST_TEMPORAL_PROGRAM";
 
 /// Waits for something that has to happen.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -42,7 +42,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// Returns a setting of the tests; without it they are skipped, but not in CI.
-pub(crate) fn needed(name: &str) -> Option<String> {
+fn needed(name: &str) -> Option<String> {
     let value = variable(name);
     if value.is_none() {
         assert_ne!(
@@ -58,12 +58,18 @@ pub(crate) fn needed(name: &str) -> Option<String> {
 #[path = "../../../core/tests/it/support/other.rs"]
 #[expect(dead_code, reason = "what only other tests use")]
 mod other;
+pub(crate) use crate::own::{Own, free_port};
 pub(crate) use other::{Other, say};
 
 /// Returns the address of the server, if there is one.
 pub(crate) fn server() -> Option<Address> {
     let server = needed(SERVER)?;
     Some(format!("temporal://{server}/default").parse().unwrap())
+}
+
+/// Returns the program of the server, if there is one.
+pub(crate) fn program() -> Option<String> {
+    needed(PROGRAM)
 }
 
 /// Makes a name that no other test has.

@@ -9,4 +9,5 @@ mod exchange;
 mod http_proxy;
 mod recording;
 mod saga;
+mod saga_subject;
 mod simulation;

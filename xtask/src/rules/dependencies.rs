@@ -66,10 +66,9 @@ fn may_use(from: Layer<'_>, to: Layer<'_>, only_tests: bool) -> bool {
 /// Whether the tests of a crate may use more than its program.
 fn tests_may_use(from: Layer<'_>, to: Layer<'_>) -> bool {
     match from {
-        Layer::Core | Layer::Service => to == Layer::Testkit,
+        Layer::Core | Layer::Service | Layer::Engine => to == Layer::Testkit,
         Layer::Connector(_) => matches!(to, Layer::Testkit | Layer::Server(_)),
         Layer::Schema
-        | Layer::Engine
         | Layer::Server(_)
         | Layer::Testkit
         | Layer::Bench

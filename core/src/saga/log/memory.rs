@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, current, name_of};
+use super::{Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, name_of};
 use crate::saga::event::{Entry, Event};
 use crate::saga::progress::{Progress, Status};
 use crate::state::{Clock, Holder, SystemClock};
@@ -132,7 +132,7 @@ impl SagaLog for MemoryLog {
             };
             kept.entries.extend(events.iter().map(entry));
             kept.status = progress.status;
-            kept.step = current(progress).map(str::to_owned);
+            kept.step = progress.current().map(str::to_owned);
             kept.held = then == Then::Keep;
         })
     }

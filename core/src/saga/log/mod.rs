@@ -131,21 +131,6 @@ pub trait SagaLog: Send + Sync + fmt::Debug {
     }
 }
 
-/// Returns the name of the step that a saga stands at.
-fn current(progress: &Progress) -> Option<&str> {
-    use super::progress::Todo;
-    let at = match progress.todo() {
-        Todo::Try(at) | Todo::Undo(at) => Some(at),
-        Todo::Stuck => progress
-            .steps
-            .iter()
-            .rposition(|step| step.status == super::progress::StepStatus::Stuck),
-        Todo::End | Todo::Over => progress.failed,
-    };
-    at.and_then(|at| progress.steps.get(at))
-        .map(|step| step.name.as_str())
-}
-
 /// Returns the name of the saga that a first record begins.
 fn name_of(begin: &Event) -> &str {
     match begin {

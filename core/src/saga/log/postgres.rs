@@ -13,9 +13,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Postgres, Row as 
 
 use super::error::DATABASE;
 use super::rows::{self, RecordRow, SagaRow, signed, unsigned};
-use super::{
-    CLAIM_TTL, Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, current, name_of,
-};
+use super::{CLAIM_TTL, Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, name_of};
 use crate::saga::event::{Entry, Event};
 use crate::saga::progress::{Progress, Status};
 use crate::secret::Secret;
@@ -202,7 +200,7 @@ impl SagaLog for PostgresLog {
         write(&mut transaction, &claim.id, events).await?;
         sqlx::query("UPDATE car_saga SET status = $1, step = $2, held = $3 WHERE id = $4")
             .bind(progress.status.as_str())
-            .bind(current(progress))
+            .bind(progress.current())
             .bind(then == Then::Keep)
             .bind(&*claim.id)
             .execute(&mut *transaction)

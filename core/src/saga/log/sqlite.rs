@@ -16,9 +16,7 @@ use sqlx::{Connection as _, Row as _, Sqlite, Transaction};
 use tokio::sync::Mutex;
 
 use super::rows::{self, RecordRow, SagaRow, signed, unsigned};
-use super::{
-    CLAIM_TTL, Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, current, name_of,
-};
+use super::{CLAIM_TTL, Claim, Claimed, ClaimedBy, LogError, SagaLog, Summary, Then, name_of};
 use crate::saga::event::{Entry, Event};
 use crate::saga::progress::{Progress, Status};
 use crate::state::file::{self, Layout, primary_code};
@@ -228,7 +226,7 @@ impl SagaLog for SqliteLog {
         write(&mut transaction, &claim.id, events, &now).await?;
         sqlx::query("UPDATE saga SET status = ?, step = ?, held = ? WHERE id = ?")
             .bind(progress.status.as_str())
-            .bind(current(progress))
+            .bind(progress.current())
             .bind(then == Then::Keep)
             .bind(&*claim.id)
             .execute(&mut *transaction)

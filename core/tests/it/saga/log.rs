@@ -1,99 +1,20 @@
 //! One suite for every log, and what only some can do.
 
+#[path = "log_suite.rs"]
+pub(crate) mod suite;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use car_core::saga::{
-    Claim, Delivery, Event, LogError, MemoryLog, NoMatch, Progress, Response, Saga, SagaLog,
-    SqliteLog, Status, Step, Then,
+    Delivery, LogError, MemoryLog, NoMatch, Response, Saga, SagaLog, SqliteLog, Status, Step, Then,
 };
 use car_core::state::{Boot, Clock, Moment};
-use serde_json::json;
 
+use self::suite::{began, started, suite};
 use super::support::Order;
-
-fn began() -> Event {
-    Event::Began {
-        saga: "order".to_owned(),
-        steps: vec!["a".to_owned(), "b".to_owned()],
-        request: json!({"n": 1}),
-    }
-}
-
-fn started() -> (Event, Progress) {
-    let event = Event::Started { step: 0 };
-    let mut progress = Progress::begin(&began()).unwrap();
-    progress.apply(&event).unwrap();
-    (event, progress)
-}
-
-async fn suite(log: &dyn SagaLog) {
-    assert!(matches!(
-        log.claim("one", None).await,
-        Err(LogError::NotFound { .. })
-    ));
-    let first = log.claim("one", Some(&began())).await.unwrap();
-    assert_eq!(first.events, [began()]);
-    assert!(matches!(
-        log.claim("one", None).await,
-        Err(LogError::Held { .. })
-    ));
-    log.claim("two", Some(&began())).await.unwrap();
-
-    let (event, progress) = started();
-    let write = async |claim: &Claim, then| {
-        let events = std::slice::from_ref(&event);
-        log.append(claim, events, &progress, then).await
-    };
-    log.renew(&first.claim).await.unwrap();
-    write(&first.claim, Then::Release).await.unwrap();
-    // What was given back is no claim any more.
-    assert!(matches!(
-        write(&first.claim, Then::Keep).await,
-        Err(LogError::Lost { .. })
-    ));
-    assert!(matches!(
-        log.renew(&first.claim).await,
-        Err(LogError::Lost { .. })
-    ));
-
-    let second = log.claim("one", Some(&began())).await.unwrap();
-    assert!(second.claim.fence > first.claim.fence);
-    // Known already: what it would begin with does not count.
-    assert_eq!(second.events, [began(), event.clone()]);
-    assert!(matches!(
-        write(&first.claim, Then::Keep).await,
-        Err(LogError::Lost { .. })
-    ));
-    write(&second.claim, Then::Keep).await.unwrap();
-    log.release(&second.claim).await.unwrap();
-    assert!(matches!(
-        log.release(&second.claim).await,
-        Err(LogError::Lost { .. })
-    ));
-
-    let entries = log.entries("one").await.unwrap();
-    assert_eq!(entries.len(), 3);
-    assert!(entries.iter().all(|entry| entry.at > 1_700_000_000_000));
-    assert!(log.entries("three").await.unwrap().is_empty());
-
-    let ids = async |status, limit| -> Vec<String> {
-        let list = log.list(status, limit).await.unwrap();
-        list.into_iter().map(|saga| saga.id).collect()
-    };
-    assert_eq!(ids(None, 10).await.len(), 2);
-    assert_eq!(ids(None, 1).await.len(), 1);
-    assert_eq!(ids(Some(Status::Running), 10).await.len(), 2);
-    assert!(ids(Some(Status::Stuck), 10).await.is_empty());
-    let one = log.list(None, 10).await.unwrap();
-    let one = one.iter().find(|saga| saga.id == "one").unwrap();
-    assert_eq!(
-        (one.saga.as_str(), one.step.as_deref()),
-        ("order", Some("a"))
-    );
-}
 
 #[tokio::test]
 async fn in_memory() {

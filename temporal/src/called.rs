@@ -55,7 +55,7 @@ impl From<WorkflowInteractionError> for Called {
 }
 
 /// Makes the same error once more, for another reader.
-pub(super) fn again(error: &TaskError) -> TaskError {
+pub(crate) fn again(error: &TaskError) -> TaskError {
     match error {
         TaskError::Server {
             server,
