@@ -148,7 +148,8 @@ mod tests {
             from += page.len();
             pages.push(page.len());
         }
-        assert_eq!(pages, [1, 1, 1, 1, 1]);
+        assert_eq!(pages, [2, 2, 1]);
+        assert_eq!(records.page(0, 1).len(), 1);
         assert_eq!(records.page(0, 1_000_000).len(), 5);
     }
 }
