@@ -1,4 +1,4 @@
-//! Tasks on a Temporal server: for connectors on more than one machine.
+//! Tasks and sagas on a Temporal server: for connectors on more than one machine.
 //!
 //! [`TemporalEngine`] is a [`TaskEngine`](car_core::tasks::TaskEngine) that keeps nothing itself.
 //! The server keeps tasks, time and retries; each process with the engine can do any step of the
@@ -33,6 +33,13 @@
 //!   where the server has `frontend.enableCancelWorkerPollsOnShutdown`.
 //! - Descriptors, states and errors are readable for whoever may read the server's namespace.
 //!   Settings of connectors are not among them: they stay in the store of the process.
+#![cfg_attr(
+    feature = "saga",
+    doc = "
+# Sagas
+
+[`TemporalLog`] is a [`SagaLog`](car_core::saga::SagaLog) whose sagas are workflows, one each."
+)]
 
 mod address;
 mod called;

@@ -9,12 +9,13 @@ use car_core::saga::{
     CLAIM_TTL, Claim, Claimed, ClaimedBy, Entry, Event, LogError, Progress, SagaLog, Status,
     Summary, Then,
 };
-use car_core::tasks::TaskError;
+use car_core::{Failure, FailureKind};
 use serde_json::Value;
 use temporalio_client::{WorkflowExecuteUpdateOptions, WorkflowQueryOptions};
 use temporalio_sdk::WorkerOptions;
 
 use super::alive::By;
+use super::error::storage;
 use super::message::{Ask, Asked, Begun, Page, Stands, Write, Wrote};
 use super::records::entry;
 use super::start::Place;
@@ -129,6 +130,30 @@ impl TemporalLog {
             inner: Arc::new(inner),
             place,
         })
+    }
+
+    /// Opens the log that a setting names: `temporal://HOST:PORT/NAMESPACE`, or `temporals://`
+    /// with TLS, and behind it `?log=NAME` for another log of the namespace than `usual`.
+    ///
+    /// # Errors
+    ///
+    /// For what is no such address, and as [`TemporalLog::open`].
+    pub async fn at(place: &str, usual: &str) -> Result<Self, Failure> {
+        let (address, name) = match place.split_once('?') {
+            None => (place, usual),
+            Some((address, query)) => match query.strip_prefix("log=") {
+                Some(name) if !name.is_empty() && !name.contains('&') => (address, name),
+                _ => {
+                    return Err(Failure::new(
+                        FailureKind::InvalidParameter,
+                        "the address of a saga log on a Temporal server has more than it should",
+                    )
+                    .hint("it is like `temporal://127.0.0.1:7233/default?log=NAME`"));
+                }
+            },
+        };
+        let address: Address = address.parse()?;
+        Ok(Self::open(&address, name, LogOptions::default()).await?)
     }
 
     /// Returns another log on the same server, which sees nothing of this one.
@@ -417,34 +442,5 @@ fn changing(id: &str) -> LogError {
         doing: "written",
         full: false,
         source: format!("saga `{id}` changes hands all the time; ask again").into(),
-    }
-}
-
-/// Why the server does not do its part.
-#[derive(Debug)]
-struct Away(TaskError);
-
-impl fmt::Display for Away {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}; see that it runs, can be reached, and knows the namespace",
-            self.0
-        )
-    }
-}
-
-impl std::error::Error for Away {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
-}
-
-/// Says what failed, as "the saga log cannot be …".
-fn storage(doing: &'static str) -> impl Fn(TaskError) -> LogError + Copy {
-    move |error| LogError::Storage {
-        doing,
-        full: false,
-        source: Box::new(Away(error)),
     }
 }

@@ -5,6 +5,7 @@
 //! its history.
 
 mod alive;
+mod error;
 mod log;
 mod message;
 mod record;

@@ -3,10 +3,11 @@
 
 use car_core::saga::{Event, Misfit, Progress, Status};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::alive::By;
 use super::message::{Ask, Asked, Begun, Page, Shown, Stands, Write, Wrote};
-use super::records::{Records, size};
+use super::records::Records;
 
 /// Most bytes of all records: the server takes no more in one piece, which they are when the
 /// workflow is begun anew.
@@ -31,6 +32,9 @@ pub(crate) struct Record {
     /// Grows with everything that happens.
     #[serde(skip)]
     pub(crate) version: u64,
+    /// Where the records lead, once that was asked.
+    #[serde(skip)]
+    progress: Option<Progress>,
 }
 
 /// A claim.
@@ -60,6 +64,7 @@ impl Record {
             keep: begun.keep,
             history: begun.history,
             version: 0,
+            progress: None,
         };
         record.claim(begun.ask, now);
         record
@@ -94,7 +99,7 @@ impl Record {
             return Wrote::Lost;
         };
         let over = write.stands.as_ref().is_some_and(|to| to.status.is_over());
-        let bytes = self.records.bytes().saturating_add(size(&write.events));
+        let bytes = self.records.bytes_with(&write.events);
         let most = MOST.saturating_add(if over { LAST_WORDS } else { 0 });
         if bytes > most && !write.events.is_empty() {
             return Wrote::TooMuch(bytes);
@@ -103,9 +108,12 @@ impl Record {
         if !write.keep {
             self.held = None;
         }
+        if !write.events.is_empty() {
+            self.updated = now;
+            self.progress = self.after(&write.events).and_then(Result::ok);
+        }
         for event in write.events {
             self.records.push(now, event);
-            self.updated = now;
         }
         if let Some(stands) = write.stands {
             self.stands = stands;
@@ -119,23 +127,22 @@ impl Record {
         if write.events.is_empty() || self.held.is_none() || self.fence != write.fence {
             return Ok(());
         }
-        let read = |event| serde_json::from_value::<Event>(event).ok();
-        let Ok(entries) = self.records.entries() else {
-            return Ok(());
-        };
-        let kept = Progress::of(entries.iter().map(|entry| &entry.event));
-        let (Ok(Some(mut progress)), Some(events)) = (
-            kept,
-            write
-                .events
-                .iter()
-                .cloned()
-                .map(read)
-                .collect::<Option<Vec<_>>>(),
-        ) else {
-            return Ok(());
-        };
-        events.iter().try_for_each(|event| progress.apply(event))
+        self.after(&write.events)
+            .map_or(Ok(()), |after| after.map(drop))
+    }
+
+    /// Says where the saga stands after events, `None` when there are some that this version does
+    /// not know.
+    fn after(&self, events: &[Value]) -> Option<Result<Progress, Misfit>> {
+        let progress = self.progress.clone().or_else(|| {
+            let entries = self.records.entries().ok()?;
+            Progress::of(entries.iter().map(|entry| &entry.event)).ok()?
+        });
+        let mut progress = progress?;
+        let events = events.iter().map(Event::deserialize);
+        let events: Vec<Event> = events.collect::<Result<_, _>>().ok()?;
+        let applied = events.iter().try_for_each(|event| progress.apply(event));
+        Some(applied.map(|()| progress))
     }
 
     /// Returns the records from one on, as many as an answer takes.

@@ -30,8 +30,16 @@ impl Records {
         self.list.len()
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// Returns how many bytes there would be with more records.
+    pub(crate) fn bytes_with(&self, events: &[Value]) -> usize {
+        let new = |event: &Value| {
+            let known = event.get(REQUEST).filter(|new| self.requests.contains(new));
+            size(event).saturating_sub(known.map_or(0, size))
+        };
+        events
+            .iter()
+            .map(new)
+            .fold(self.bytes, usize::saturating_add)
     }
 
     pub(crate) fn push(&mut self, at: u64, mut event: Value) {
@@ -125,7 +133,9 @@ mod tests {
         for event in &events {
             records.push(7, serde_json::to_value(event).unwrap());
         }
-        assert!(records.bytes() < 11_000, "{}", records.bytes());
+        let (bytes, more) = (records.bytes, serde_json::to_value(done(3, &long)).unwrap());
+        assert!(bytes < 11_000, "{bytes}");
+        assert!((bytes + 1..bytes + 100).contains(&records.bytes_with(&[more])));
         let kept: Records = serde_json::from_value(json!(records)).unwrap();
         let entries = kept.entries().unwrap();
         assert!(entries.iter().all(|entry| entry.at == 7));

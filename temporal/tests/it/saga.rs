@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use car_core::Failure;
 use car_core::saga::{Event, LogError, Progress, Response, SagaLog, Status, Then};
+use car_core::{Failure, FailureKind};
 use car_temporal::{Address, LogOptions, TemporalLog};
 use car_testkit::saga::{DrivenLog, DrivenLogs, SagaDriver};
 use serde_json::json;
@@ -298,6 +298,29 @@ async fn what_a_killed_process_had_goes_on_at_once_in_another() {
     .await;
     assert_eq!(claimed.events, [began(), started().0]);
     log.release(&claimed.claim).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_may_name_the_log_and_nothing_else() {
+    let wrong = [
+        "temporal://127.0.0.1:1?password=hush",
+        "temporal://127.0.0.1:1?log=",
+        "temporal://127.0.0.1:1?log=a&b=c",
+        "http://127.0.0.1:1?log=a",
+    ];
+    for place in wrong {
+        let failure = TemporalLog::at(place, "usual").await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::InvalidParameter);
+        assert!(failure.hints().any(|hint| hint.contains("temporal://")));
+        assert!(!format!("{failure:?}").contains("hush"));
+    }
+    let Some(address) = server() else { return };
+    let name = unique();
+    let named = TemporalLog::at(&format!("{address}?log={name}"), "usual").await;
+    let usual = TemporalLog::at(&address.to_string(), &name).await;
+    let (named, usual) = (named.unwrap(), usual.unwrap());
+    named.claim("one", Some(&began())).await.unwrap();
+    assert_eq!(usual.entries("one").await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
