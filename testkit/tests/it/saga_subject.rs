@@ -11,11 +11,11 @@ use car_testkit::saga::{Faults, Left, SagaSubject, driven_undo};
 const STEPS: [&str; 4] = ["reserve", "create-user", "assign", "notify"];
 
 /// What the vendor knows of each key: whether it is there, or was taken back.
-type Vendor = Arc<Mutex<BTreeMap<String, bool>>>;
+pub(crate) type Vendor = Arc<Mutex<BTreeMap<String, bool>>>;
 
 /// A purchase in four steps.
 pub(crate) struct Purchase {
-    vendor: Vendor,
+    pub(crate) vendor: Vendor,
     /// A step that does not undo what it did, which the driver has to find.
     pub(crate) forgetful: Option<&'static str>,
 }
