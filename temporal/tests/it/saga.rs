@@ -13,7 +13,7 @@ use serde_json::json;
 
 use self::log_suite::{began, started, suite};
 use self::saga_subject::purchase;
-use crate::support::{Other, Own, free_port, program, say, server, soon, unique};
+use crate::support::{Other, Own, be_other, free_port, program, say, server, soon, unique};
 
 #[path = "../../../core/tests/it/saga/log_suite.rs"]
 mod log_suite;
@@ -247,20 +247,8 @@ async fn more_than_the_server_takes_is_told_and_can_be_ended() {
 #[test]
 #[ignore = "the tests here start it as a process of its own"]
 fn other() {
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).unwrap();
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [_, address, prefix] = words[..] else {
-        panic!("{line}")
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let address = address.parse().unwrap();
-        let log = TemporalLog::open(&address, "log", options(prefix)).await;
+    be_other(async |_, address, prefix| {
+        let log = TemporalLog::open(&address, "log", options(&prefix)).await;
         let log = log.unwrap();
         let claim = log.claim("one", Some(&began())).await.unwrap().claim;
         let (event, progress) = started();

@@ -11,7 +11,7 @@ use car_temporal::{Address, TaskWorkflow, TemporalEngine, TemporalOptions};
 use temporalio_client::WorkflowDescribeOptions;
 
 use crate::support::{
-    Other, Own, PATIENCE, client, free_port, options, program, say, server, soon, unique,
+    Other, Own, PATIENCE, be_other, client, free_port, options, program, say, server, soon, unique,
 };
 use crate::tasks::support::{CONNECTOR, id, named, steps};
 
@@ -102,19 +102,8 @@ async fn a_long_past_is_left_behind_and_nothing_else() {
 #[test]
 #[ignore = "the tests here start it as a process of its own"]
 fn other() {
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).unwrap();
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [what, address, prefix] = words[..] else {
-        panic!("{line}")
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let engine = TemporalEngine::connect(&address.parse().unwrap(), failover(prefix)).await;
+    be_other(async |what, address, prefix| {
+        let engine = TemporalEngine::connect(&address, failover(&prefix)).await;
         let engine = engine.unwrap();
         if what == "spawn" {
             let work = steps(|_| async { Ok(Outcome::done().spawn_all((0..MANY).map(later))) });

@@ -61,6 +61,24 @@ mod other;
 pub(crate) use crate::own::{Own, free_port};
 pub(crate) use other::{Other, say};
 
+/// Does the work of a process that [`Other`] started, told on its standard input: what is to be
+/// done, and the address and the prefix for it.
+pub(crate) fn be_other(work: impl AsyncFnOnce(String, Address, String)) {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [what, address, prefix] = words[..] else {
+        panic!("{line}")
+    };
+    let address = address.parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(work(what.to_owned(), address, prefix.to_owned()));
+}
+
 /// Returns the address of the server, if there is one.
 pub(crate) fn server() -> Option<Address> {
     let server = needed(SERVER)?;
