@@ -44,16 +44,7 @@ impl Temporal {
         let port = free_port()?;
         let child = place
             .command(&program)
-            .args(["server", "start-dev", "--headless", "--ip", "127.0.0.1"])
-            .args(["--log-level", "warn", "--port", &port.to_string()])
-            .args(["--http-port", &free_port()?.to_string()])
-            .args(["--metrics-port", &free_port()?.to_string()])
-            // Tests look at lists at once; attributes that are added later take a while.
-            .args(["--search-attribute", "CarConnector=Keyword"])
-            .args(["--search-attribute", "CarStatus=Keyword"])
-            .args(["--search-attribute", "CarParent=Keyword"])
-            // Else what a worker that ends has just been given waits until it counts as dead.
-            .args(["--dynamic-config-value", CANCEL_POLLS])
+            .args(arguments([port, free_port()?, free_port()?]))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -104,6 +95,33 @@ impl Drop for Temporal {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// What makes it a server, with its port and those of its numbers and its HTTP interface.
+pub(crate) fn arguments([port, http, metrics]: [u16; 3]) -> Vec<String> {
+    let mut all: Vec<String> = [
+        "server start-dev --headless --ip 127.0.0.1 --log-level warn",
+        // Tests look at lists at once; attributes that are added later take a while.
+        "--search-attribute CarConnector=Keyword",
+        "--search-attribute CarStatus=Keyword",
+        "--search-attribute CarParent=Keyword",
+        // Else what a worker that ends has just been given waits until it counts as dead.
+        "--dynamic-config-value",
+        CANCEL_POLLS,
+    ]
+    .iter()
+    .flat_map(|words| words.split(' '))
+    .map(str::to_owned)
+    .collect();
+    let ports = [
+        ("--port", port),
+        ("--http-port", http),
+        ("--metrics-port", metrics),
+    ];
+    for (flag, port) in ports {
+        all.extend([flag.to_owned(), port.to_string()]);
+    }
+    all
 }
 
 fn free_port() -> Result<u16> {

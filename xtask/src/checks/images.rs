@@ -4,9 +4,11 @@
 //! Unless static programs are asked for, they have the programs that other checks have built
 //! already, with the libraries of this machine: nothing is compiled again.
 
+mod beside;
 mod connectors;
 mod first_try;
 mod postgresql;
+mod workers;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,9 +23,9 @@ use super::charts::{HELMS, helm};
 use super::steps::{BUILD_LIMIT, WHOLE, program};
 use crate::charts::{Staged, charts};
 use crate::dist::{STATIC, programs_of, shipped_members, target_folder};
-use crate::images::{Cluster, LARGEST, Pod, Store, collect, parse};
+use crate::images::{Cluster, Container, LARGEST, Pod, Store, collect, object, parse, text};
 use crate::place::Place;
-use crate::process::run;
+use crate::process::{output, run};
 use crate::rules::Workspace;
 use crate::say::talk;
 
@@ -140,6 +142,10 @@ pub fn check(place: &Place, chosen: &Images) -> Result<()> {
     first_try::imports(&scene)?;
     talk("on a file: imported, stopped, gone on, gone on beside the state of a newer version");
     postgresql::rolls(&scene)?;
+    // Those that are shipped are built without it.
+    if !all_static {
+        workers::work(&scene)?;
+    }
     connectors::import(&scene, &names)
 }
 
@@ -211,4 +217,33 @@ fn expect(cluster: &Cluster<'_>, pod: &Pod, program: &str, name: &str, code: i32
         );
     }
     Ok(())
+}
+
+/// Fills a source, and starts it as `name`.
+fn source<'a>(cluster: &Cluster<'a>, objects: &[Value], name: &str) -> Result<Container<'a>> {
+    let program = "reference-server";
+    let populate = Pod::find(objects, "Deployment", "car-source", "populate")?;
+    expect(cluster, &populate, program, &format!("{name}-fill"), 0)?;
+    let source = Pod::find(objects, "Deployment", "car-source", "inventory")?;
+    cluster.start_until(&source, program, name, "http://", LIMIT)
+}
+
+/// Asks a replica how many assets there are.
+fn assets_of(replica: &Container<'_>, objects: &[Value]) -> Result<usize> {
+    let secret = object(objects, "Secret", "car-car-service-credentials");
+    let secret = secret.context("no credentials are rendered")?;
+    let of = |key: &str| text(secret, &format!("stringData.{key}")).unwrap_or_default();
+    let user = format!("{}:{}", of("CAR_SERVICE_KEY"), of("CAR_SERVICE_PASSWORD"));
+    let query = format!("query={{ asset(limit: {}) {{ external_id }} }}", ASSETS + 1);
+    let mut ask = replica.beside("curl")?;
+    ask.args(["--silent", "--show-error", "--fail", "--get"]);
+    ask.args(["--user", &user, "--data-urlencode", &query]);
+    ask.arg("http://127.0.0.1:8110/api/car/v3/query");
+    let answer: serde_json::Value = serde_json::from_str(&output(&mut ask, LIMIT)?)?;
+    let assets = answer
+        .pointer("/data/asset")
+        .and_then(serde_json::Value::as_array);
+    Ok(assets
+        .with_context(|| format!("no assets in {answer}"))?
+        .len())
 }

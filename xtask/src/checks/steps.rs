@@ -132,7 +132,7 @@ pub const STEPS: &[Step] = &[
         name: "images",
         about: "images: the same when built again, at work from what a chart renders, stopped",
         needs: &["hadolint", "buildah", "podman", "runc", "helm-4"],
-        wants: &["postgresql", "moto[server]"],
+        wants: &["postgresql", "moto[server]", "temporal"],
         on_request: true,
         run: images_step,
     },

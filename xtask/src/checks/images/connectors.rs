@@ -1,12 +1,10 @@
 //! The other connectors: each tells its version confined as it runs, and does what the example
 //! with one connection of each renders, against what stands in for its source.
 
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-
 use anyhow::{Result, bail, ensure};
 use serde_yaml::Value;
 
+use super::beside::Beside;
 use super::{GRACE, LIMIT, LISTENING, Scene, expect, named};
 use crate::images::{Cluster, Container, Pod, parse};
 use crate::process::output;
@@ -38,8 +36,6 @@ const VALUES: [&str; 5] = [
 /// A purchase, as a platform would have it.
 const PURCHASE: &str = r#"{"type": "purchase", "asset": {"id": "AS-1", "product": {"id": "PRD-1"},
     "params": [{"id": "email", "value": "ada@example.org"}]}}"#;
-/// How often a server is tried.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs the connectors that are among `names`.
 pub(super) fn import(scene: &Scene<'_>, names: &[&str]) -> Result<()> {
@@ -125,38 +121,14 @@ fn cloud(
         talk("aws-connector: imported nothing, for moto[server] is missing");
         return Ok(());
     }
-    let mut command = service.beside(&program.display().to_string())?;
-    command.args(["-H", "127.0.0.1", "-p", "5000"]);
-    let mut cloud = Ended(
-        command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?,
-    );
-    let since = Instant::now();
-    loop {
-        let mut look = service.beside("curl")?;
-        look.args(["--silent", "--fail", "http://127.0.0.1:5000/moto-api/"]);
-        if output(&mut look, LIMIT).is_ok() {
-            break;
-        }
-        if let Some(status) = cloud.0.try_wait()? {
-            bail!("moto_server ended at its start: {status}");
-        }
-        ensure!(since.elapsed() < LIMIT, "moto_server does not start");
-        std::thread::sleep(LOOK);
-    }
+    let arguments = ["-H", "127.0.0.1", "-p", "5000"].map(str::to_owned);
+    let _cloud = Beside::start(
+        service,
+        &program,
+        &arguments,
+        "http://127.0.0.1:5000/moto-api/",
+    )?;
     once(cluster, objects, "car-cloud", "aws-connector")
-}
-
-/// A program that ends when this is dropped.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
 
 /// Calls the platform.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{ASSETS, GRACE, LIMIT, LISTENING, NEXT, Scene, expect, named};
+use super::{ASSETS, GRACE, LIMIT, LISTENING, NEXT, Scene, expect, named, source};
 use crate::charts::{entries, read};
 use crate::images::{Cluster, Pod};
 
@@ -31,11 +31,7 @@ pub(super) fn imports(scene: &Scene<'_>) -> Result<()> {
     let mut service = cluster.start_until(&service, "car-service", &network, LISTENING, LIMIT)?;
     cluster.network = Some(network);
 
-    let populate = Pod::find(&objects, "Deployment", "car-source", "populate")?;
-    let server = "reference-server";
-    expect(&cluster, &populate, server, &named("populate"), 0)?;
-    let source = Pod::find(&objects, "Deployment", "car-source", "inventory")?;
-    let source = cluster.start_until(&source, server, &named("source"), "http://", LIMIT)?;
+    let source = source(&cluster, &objects, &named("source"))?;
 
     let test = Pod::find(&objects, "Pod", "car-inventory-test", "connector")?;
     expect(&cluster, &test, CONNECTOR, &named("test"), 0)?;

@@ -4,14 +4,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Result, bail, ensure};
 
 use super::first_try::SENDS;
-use super::{ASSETS, GRACE, LIMIT, LISTENING, Scene, expect, named};
-use crate::images::{Container, Pod, object, parse, text};
+use super::{ASSETS, GRACE, LIMIT, LISTENING, Scene, assets_of, expect, named, source};
+use crate::images::{Pod, parse};
 use crate::postgres::Postgres;
-use crate::process::output;
 use crate::say::talk;
 
 /// The service, and its parts' names.
@@ -52,13 +50,9 @@ pub(super) fn rolls(scene: &Scene<'_>) -> Result<()> {
     let check = Pod::find(&objects, "Pod", "car-car-service-test", "migrate-check")?;
     expect(&second, &check, SERVICE, &named("migrated"), 0)?;
 
-    let populate = Pod::find(&objects, "Deployment", "car-source", "populate")?;
-    let server = "reference-server";
-    expect(&second, &populate, server, &named("fill"), 0)?;
     // The network of the source outlives the replica that is replaced in it.
-    let source = Pod::find(&objects, "Deployment", "car-source", "inventory")?;
     let holder = named("holder");
-    let _source = first.start_until(&source, server, &holder, "http://", LIMIT)?;
+    let _source = source(&first, &objects, &holder)?;
     first.network = Some(holder);
 
     let replica = Pod::find(&objects, "Deployment", "car-car-service", "car-service")?;
@@ -96,22 +90,4 @@ pub(super) fn rolls(scene: &Scene<'_>) -> Result<()> {
     }
     talk("on PostgreSQL: migrated, two replicas, one replaced during an import, the other asked");
     Ok(())
-}
-
-/// Asks a replica how many assets there are.
-fn assets_of(replica: &Container<'_>, objects: &[serde_yaml::Value]) -> Result<usize> {
-    let secret = object(objects, "Secret", "car-car-service-credentials");
-    let secret = secret.context("no credentials are rendered")?;
-    let of = |key: &str| text(secret, &format!("stringData.{key}")).unwrap_or_default();
-    let user = format!("{}:{}", of("CAR_SERVICE_KEY"), of("CAR_SERVICE_PASSWORD"));
-    let query = format!("query={{ asset(limit: {}) {{ external_id }} }}", ASSETS + 1);
-    let mut ask = replica.beside("curl")?;
-    ask.args(["--silent", "--show-error", "--fail", "--get"]);
-    ask.args(["--user", &user, "--data-urlencode", &query]);
-    ask.arg("http://127.0.0.1:8110/api/car/v3/query");
-    let answer: Value = serde_json::from_str(&output(&mut ask, LIMIT)?)?;
-    let assets = answer.pointer("/data/asset").and_then(Value::as_array);
-    Ok(assets
-        .with_context(|| format!("no assets in {answer}"))?
-        .len())
 }
