@@ -10,6 +10,10 @@ use url::Url;
 
 use crate::config::Settings;
 
+/// What the log is called on a Temporal server, where the address does not say.
+#[cfg(feature = "temporal")]
+const NAME: &str = "fulfillment";
+
 /// Opens the log that the settings name.
 pub(crate) async fn open_log(settings: &Settings) -> Result<Arc<dyn SagaLog>, Failure> {
     let Some(place) = settings.saga_log.as_deref() else {
@@ -23,6 +27,15 @@ pub(crate) async fn open_log(settings: &Settings) -> Result<Arc<dyn SagaLog>, Fa
             let address = with_password(place, settings.saga_log_password.as_ref())?;
             Ok(Arc::new(PostgresLog::open(&address).await?))
         }
+        #[cfg(feature = "temporal")]
+        Some(("temporal" | "temporals", _)) => {
+            Ok(Arc::new(car_temporal::TemporalLog::at(place, NAME).await?))
+        }
+        #[cfg(not(feature = "temporal"))]
+        Some(("temporal" | "temporals", _)) => Err(invalid(
+            "`--saga-log` names a Temporal server, which this program was built without",
+        )
+        .hint("build it with `--features temporal`, or take a file or a PostgreSQL server")),
         // Whatever it is may have a password in it, so only what comes before is told.
         Some((scheme, _)) => Err(invalid(format!(
             "`--saga-log` names no file and no PostgreSQL server but `{}://…`",

@@ -12,6 +12,8 @@ mod configurations;
 mod conformance;
 mod import;
 mod lifecycle;
+#[cfg(feature = "temporal")]
+mod on_temporal;
 mod purchase;
 mod serve;
 mod support;
