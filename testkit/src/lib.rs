@@ -65,6 +65,6 @@ pub use record::{Recording, Replay};
 pub use service::{Credentials, Service};
 pub use service_process::ServiceProcess;
 pub use serving::Serving;
-pub use setting::{cases, seed, sim_seed, sim_seeds, temporal_server};
+pub use setting::{cases, postgres_server, seed, sim_seed, sim_seeds, temporal_server};
 pub use source::ReferenceSource;
 pub use wait::within;

@@ -61,17 +61,33 @@ fn number(name: &str) -> Option<u64> {
 ///
 /// Without a server in CI.
 #[must_use]
+pub fn temporal_server() -> Option<String> {
+    let server = server("CAR_TEST_TEMPORAL", "a Temporal server, HOST:PORT");
+    server.map(|server| format!("temporal://{server}"))
+}
+
+/// Returns the address of the PostgreSQL server for tests, which `CAR_SERVICE_TEST_POSTGRES`
+/// names; where there is none, says so and returns none, which CI does not take.
+///
+/// # Panics
+///
+/// Without a server in CI.
+#[must_use]
+pub fn postgres_server() -> Option<String> {
+    let what = "a PostgreSQL server, postgres://USER@HOST/DATABASE";
+    server("CAR_SERVICE_TEST_POSTGRES", what)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "settings of tests are not settings of a program"
 )]
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
-pub fn temporal_server() -> Option<String> {
-    const SERVER: &str = "CAR_TEST_TEMPORAL";
-    let server = std::env::var(SERVER).ok().filter(|name| !name.is_empty());
+fn server(name: &str, what: &str) -> Option<String> {
+    let server = std::env::var(name).ok().filter(|value| !value.is_empty());
     if server.is_none() {
-        assert!(!in_ci(), "CI needs a Temporal server: {SERVER}");
-        println!("SKIPPED: needs a Temporal server, HOST:PORT in {SERVER}");
+        assert!(!in_ci(), "CI needs {what}, in {name}");
+        println!("SKIPPED: needs {what}, in {name}");
     }
-    server.map(|server| format!("temporal://{server}"))
+    server
 }

@@ -231,7 +231,7 @@ impl Manager {
         let row = ConnectorRow {
             name: name.to_owned(),
             provider: provider.to_owned(),
-            settings: Value::Null,
+            settings: Value::Object(serde_json::Map::new()),
             phase: Phase::Ready,
             pending: None,
             error: None,

@@ -14,6 +14,7 @@ mod import;
 mod lifecycle;
 #[cfg(feature = "temporal")]
 mod on_temporal;
+mod postgres;
 mod purchase;
 mod serve;
 mod support;

@@ -120,6 +120,8 @@ async fn a_process_that_serves_works_on_requests_and_is_started_again_after_a_ki
         .task("requests", what, |task| task["state"].is_object())
         .await;
     assert_eq!(task["name"], "work on requests");
+    let settings = serving.get("/connectors/requests/settings").await;
+    assert_eq!(settings, json!({}));
     assert_eq!(world.status(&id).await, "approved");
     let saga = serving.get(&format!("/sagas/{id}")).await;
     assert_eq!(saga["steps"][2]["attempts"], 2, "{saga}");
