@@ -230,7 +230,7 @@ fn row(html: &mut Html, connector: &str, level: usize, task: &TaskView) {
     html.raw("<td class=\"number\">")
         .text(&task.runs.to_string())
         .raw("</td>");
-    html.cell(&task.next.map(time).unwrap_or_default());
+    html.whole(&task.next.map(time).unwrap_or_default());
     html.cell(
         task.reason
             .as_deref()
@@ -307,8 +307,8 @@ pub(super) async fn task(
     for run in &history.runs {
         html.raw("<tr>")
             .cell(&run.run.to_string())
-            .cell(&time(run.began_at));
-        html.cell(&time(run.ended_at)).cell(run.outcome.as_str());
+            .whole(&time(run.began_at));
+        html.whole(&time(run.ended_at)).cell(run.outcome.as_str());
         html.cell(&run.steps.to_string())
             .cell(&run.failed_attempts.to_string());
         html.cell(run.error.as_deref().unwrap_or("")).raw("</tr>");
@@ -327,7 +327,7 @@ pub(super) async fn task(
             .cell(&attempt.run.to_string())
             .cell(&attempt.step.to_string());
         html.cell(&attempt.attempt.to_string())
-            .cell(&time(attempt.ended_at));
+            .whole(&time(attempt.ended_at));
         let wait = attempt.wait.map(|wait| format!("{} s", wait / 1000));
         html.cell(&wait.unwrap_or_else(|| "none".to_owned()))
             .cell(&attempt.error)
