@@ -104,6 +104,18 @@ impl Postgres {
         format!("postgres://postgres@localhost/postgres?host={folder}&port={port}")
     }
 
+    /// Runs a statement.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub(crate) fn execute(&self, statement: &str) -> Result<()> {
+        let mut client = Command::new("psql");
+        client.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]);
+        client.args(["--command", statement, &self.url()]);
+        output(&mut client, LIMIT).map(drop)
+    }
+
     fn control(&self) -> Command {
         let mut command = self.program("pg_ctl");
         command.arg("-D").arg(&self.data);

@@ -209,6 +209,43 @@ spec:
     {{- end }}
 {{- end -}}
 
+{{/* A job that looks after the tables, as a hook: .name, .hooks and .args, the release as .root. */}}
+{{- define "car-service.migrate" -}}
+{{- $root := .root -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ include "car-service.name" $root }}-{{ .name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels:
+    {{- include "car-service.common" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ .name }}
+  annotations:
+    helm.sh/hook: {{ .hooks }}
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+spec:
+  backoffLimit: 2
+  activeDeadlineSeconds: 1800
+  template:
+    metadata:
+      labels:
+        {{- include "car-service.common" $root | nindent 8 }}
+        app.kubernetes.io/component: {{ .name }}
+    spec:
+      restartPolicy: Never
+      {{- include "car-service.pod" $root | nindent 6 }}
+      containers:
+        - name: {{ .name }}
+          {{- include "car-service.container" $root | nindent 10 }}
+          args:
+            {{- toYaml .args | nindent 12 }}
+            {{- include "car-service.place" $root | nindent 12 }}
+          volumeMounts:
+            {{- include "car-service.mounts" $root | nindent 12 }}
+      volumes:
+        {{- include "car-service.volumes" $root | nindent 8 }}
+{{- end -}}
+
 {{/* What the schema cannot say, or not so that a person understands it. */}}
 {{- define "car-service.check" -}}
 {{- $v := .Values -}}

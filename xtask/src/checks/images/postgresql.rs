@@ -1,5 +1,5 @@
 //! The service on PostgreSQL: the migration, two replicas, one of which is replaced while an
-//! import goes through it, and an answer of the other.
+//! import goes through it, an answer of the other, and a rollback that cannot be.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,6 +88,18 @@ pub(super) fn rolls(scene: &Scene<'_>) -> Result<()> {
         let status = replica.ended(GRACE)?;
         ensure!(status.success(), "a replica ended with {status}");
     }
-    talk("on PostgreSQL: migrated, two replicas, one replaced during an import, the other asked");
+    let rollback = Pod::find(&objects, "Job", "car-car-service-rollback", "rollback")?;
+    expect(&second, &rollback, SERVICE, &named("rollback"), 0)?;
+    database.execute("UPDATE meta SET value = '99' WHERE name = 'version'")?;
+    let name = named("too-new");
+    let code = second.run(&rollback, SERVICE, &name, LIMIT)?;
+    let said = second.said(&name);
+    ensure!(
+        code != 0 && said.contains("has version 99"),
+        "a rollback to a version that cannot read the tables ends with {code}: {said}"
+    );
+    talk(
+        "on PostgreSQL: migrated, two replicas, one replaced during an import, the other asked, a rollback refused",
+    );
     Ok(())
 }
