@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 
 pub(crate) use charts::helm;
 pub use count::TestCount;
-pub use images::{Images, check as images};
+pub use images::{Images, command as images};
 pub use steps::STEPS;
 
 use crate::place::Place;
@@ -35,8 +35,6 @@ pub struct Step {
     pub needs: &'static [&'static str],
     /// Tools without which a part of it skips itself; the summary says so, and CI fails.
     pub wants: &'static [&'static str],
-    /// Whether it runs only where `--only` names it.
-    pub on_request: bool,
     /// Runs it.
     pub run: fn(&Place) -> Result<Outcome>,
 }
@@ -55,7 +53,7 @@ pub enum Outcome {
 /// What to run.
 #[derive(Debug, Default)]
 pub struct Choice {
-    /// Names of the steps; empty for all that are not run only on request.
+    /// Names of the steps; empty for all.
     pub only: Vec<String>,
     /// Whether the first failure ends the run.
     pub fail_fast: bool,
@@ -101,29 +99,19 @@ pub fn test(place: &Place, steps: &[Step], choice: &Choice) -> Result<()> {
 /// Prints the names of the steps and what each checks.
 pub fn list() {
     for step in STEPS {
-        let request = if step.on_request { " (on request)" } else { "" };
-        result(format!("{:<12} {}{request}", step.name, step.about));
+        result(format!("{:<12} {}", step.name, step.about));
     }
 }
 
 impl Choice {
     fn includes(&self, step: &Step) -> bool {
-        let named = self.only.iter().any(|name| name == step.name);
-        named || self.only.is_empty() && !step.on_request
+        self.only.is_empty() || self.only.iter().any(|name| name == step.name)
     }
 }
 
-/// What is needed to build what is shipped, and by no step.
-const OF_DIST: [&str; 2] = ["musl", "musl-tools"];
-
-/// Tells whether only steps on request, or what is shipped, need a tool.
-pub fn only_on_request(tool: &str) -> bool {
-    if OF_DIST.contains(&tool) {
-        return true;
-    }
-    let of = |step: &&Step| step.needs.contains(&tool) || step.wants.contains(&tool);
-    let mut users = STEPS.iter().filter(of).peekable();
-    users.peek().is_some() && users.all(|step| step.on_request)
+/// Tells whether no step needs a tool, but only what builds what is shipped.
+pub fn only_for_dist(tool: &str) -> bool {
+    ["musl", "musl-tools"].contains(&tool)
 }
 
 fn run_step(place: &Place, step: &Step) -> (Row, Option<TestCount>) {

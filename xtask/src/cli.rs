@@ -39,7 +39,7 @@ enum Verb {
         /// Only tell what is there and what is missing
         #[arg(long)]
         check: bool,
-        /// Also what only the steps on request need: images
+        /// Also what only `dist` needs: the means to build static programs
         #[arg(long)]
         all: bool,
     },

@@ -100,6 +100,25 @@ impl Store {
         Ok(size)
     }
 
+    /// Tells why this machine lets nobody run containers, if it does not: a program that does
+    /// nothing is tried, with nothing asked for.
+    ///
+    /// # Errors
+    ///
+    /// When podman cannot be called.
+    pub fn refusal(&self, place: &Place, program: &str, tag: &str) -> Result<Option<String>> {
+        /// What podman ends with when it fails itself, and not the program.
+        const OWN_FAILURE: i32 = 125;
+        let mut podman = self.podman(place);
+        podman.args(["run", "--rm", "--pull", "never", "--network", "none"]);
+        let tried = podman.args([&image(program, tag), "--version"]).output();
+        let tried = tried.context("cannot run podman")?;
+        Ok(match tried.status.code() {
+            Some(OWN_FAILURE) => Some(String::from_utf8_lossy(&tried.stderr).trim().to_owned()),
+            _ => None,
+        })
+    }
+
     fn podman(&self, place: &Place) -> Command {
         let mut podman = place.command("podman");
         podman.args(self.options());

@@ -2,20 +2,20 @@
 
 use anyhow::{Result, bail};
 
-use crate::checks::only_on_request;
+use crate::checks::only_for_dist;
 use crate::place::Place;
 use crate::say::{result, talk};
 use crate::tools::{TOOLS, Tool, install};
 
-/// Installs the tools of the table, or with `only_check` says what is there. Tools that only steps
-/// on request need are left out unless `all` asks for them.
+/// Installs the tools of the table, or with `only_check` says what is there. What only
+/// `dist` needs is left out unless `all` asks for it.
 ///
 /// # Errors
 ///
 /// When a tool is missing at the end.
 pub fn setup(place: &Place, only_check: bool, all: bool) -> Result<()> {
     let mut missing = Vec::new();
-    let usual = |tool: &&Tool| all || !only_on_request(tool.name);
+    let usual = |tool: &&Tool| all || !only_for_dist(tool.name);
     for tool in TOOLS.iter().filter(usual) {
         if !only_check {
             talk(format!("setup: {}, for {}", tool.name, tool.purpose));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::Outcome;
-use super::steps::{BUILD_LIMIT, WHOLE, program};
+use super::steps::{BUILD_LIMIT, BUILT, program};
 use crate::dist::target_folder;
 use crate::place::Place;
 use crate::process::{output, run};
@@ -83,8 +83,7 @@ impl Drop for Server {
 /// When one does not start, or an answer is not one of its document.
 pub(super) fn api(place: &Place) -> Result<Outcome> {
     let mut build = place.cargo();
-    build.arg("build").args(WHOLE);
-    build.args(["--bin", SERVICE, "--bin", CONNECTOR]);
+    build.arg("build").args(BUILT);
     run(&mut build, BUILD_LIMIT)?;
     let folder = tempfile::tempdir()?;
     let binary =

@@ -39,7 +39,6 @@ pub const STEPS: &[Step] = &[
         about: "formatting",
         needs: &["rustfmt"],
         wants: &[],
-        on_request: false,
         run: fmt,
     },
     Step {
@@ -47,7 +46,6 @@ pub const STEPS: &[Step] = &[
         about: "lints, all targets, warnings are errors",
         needs: &["clippy"],
         wants: &[],
-        on_request: false,
         run: clippy,
     },
     Step {
@@ -55,7 +53,6 @@ pub const STEPS: &[Step] = &[
         about: "API documentation, warnings are errors",
         needs: &[],
         wants: &[],
-        on_request: false,
         run: doc,
     },
     Step {
@@ -63,7 +60,6 @@ pub const STEPS: &[Step] = &[
         about: "dependencies: bans, licences, sources",
         needs: &["cargo-deny"],
         wants: &[],
-        on_request: false,
         run: deny,
     },
     Step {
@@ -71,7 +67,6 @@ pub const STEPS: &[Step] = &[
         about: "dependencies: known vulnerabilities",
         needs: &["cargo-deny"],
         wants: &[],
-        on_request: false,
         run: advisories,
     },
     Step {
@@ -79,7 +74,6 @@ pub const STEPS: &[Step] = &[
         about: "dependencies that nothing uses",
         needs: &["cargo-shear"],
         wants: &[],
-        on_request: false,
         run: unused,
     },
     Step {
@@ -95,7 +89,6 @@ pub const STEPS: &[Step] = &[
             "moto[server]",
             "temporal",
         ],
-        on_request: false,
         run: tests,
     },
     Step {
@@ -103,7 +96,6 @@ pub const STEPS: &[Step] = &[
         about: "answers of the service and of `serve` to made calls, against their OpenAPI documents; numbers",
         needs: &["schemathesis", "promql-parser"],
         wants: &[],
-        on_request: false,
         run: api,
     },
     Step {
@@ -111,7 +103,6 @@ pub const STEPS: &[Step] = &[
         about: "examples in the API documentation",
         needs: &[],
         wants: &[],
-        on_request: false,
         run: doctests,
     },
     Step {
@@ -125,7 +116,6 @@ pub const STEPS: &[Step] = &[
             "promql-parser",
         ],
         wants: &[],
-        on_request: false,
         run: charts_step,
     },
     Step {
@@ -133,13 +123,22 @@ pub const STEPS: &[Step] = &[
         about: "images: the same when built again, at work from what a chart renders, stopped",
         needs: &["hadolint", "buildah", "podman", "runc", "helm-4"],
         wants: &["postgresql", "moto[server]", "temporal"],
-        on_request: true,
         run: images_step,
     },
 ];
 
 /// What all steps that compile have in common, so that they share their artifacts.
 pub(super) const WHOLE: [&str; 3] = ["--workspace", "--all-features", "--locked"];
+
+/// What gives programs, from the artifacts of the tests: without the tests, what they need would be
+/// left out of what all depend on, and that compiled once more.
+pub(super) const BUILT: [&str; 5] = [
+    "--workspace",
+    "--all-features",
+    "--locked",
+    "--bins",
+    "--tests",
+];
 
 fn fmt(place: &Place) -> Result<Outcome> {
     run(place.cargo().args(["fmt", "--all", "--check"]), READ_LIMIT)

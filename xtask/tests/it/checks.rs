@@ -21,7 +21,6 @@ fn step(name: &'static str, run: fn(&Place) -> Result<Outcome>) -> Step {
         about: "",
         needs: &[],
         wants: &[],
-        on_request: false,
         run,
     }
 }
@@ -37,24 +36,6 @@ fn good(place: &Place) -> Result<Outcome> {
 
 fn bad(_: &Place) -> Result<Outcome> {
     bail!("it is broken")
-}
-
-#[test]
-fn a_step_on_request_runs_only_where_it_is_named() {
-    let (_folder, place) = place(false);
-    let step = Step {
-        on_request: true,
-        ..step("rare", good)
-    };
-    let steps = [step];
-    test(&place, &steps, &Choice::default()).unwrap();
-    assert!(!place.root.join("good ran").exists());
-    let named = Choice {
-        only: vec!["rare".to_owned()],
-        fail_fast: false,
-    };
-    test(&place, &steps, &named).unwrap();
-    assert!(place.root.join("good ran").exists());
 }
 
 #[test]
