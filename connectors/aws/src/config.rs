@@ -134,6 +134,7 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=1000),
         help_heading = "Data source"
     )]
+    #[schemars(range(min = 1, max = 1000))]
     pub calls_per_second: u32,
 
     /// Most objects to ask for in one call; each service has a limit of its own.
@@ -145,6 +146,7 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(5..=1000),
         help_heading = "Data source"
     )]
+    #[schemars(range(min = 5, max = 1000))]
     pub page_size: u32,
 }
 

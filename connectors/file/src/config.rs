@@ -112,6 +112,7 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=100_000),
         help_heading = "Data source"
     )]
+    #[schemars(range(min = 1, max = 100_000))]
     pub page_size: u32,
 
     /// Folder in which the connector keeps what it read, so that the next import reads only what
@@ -155,5 +156,6 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "Data source"
     )]
+    #[schemars(range(min = 1))]
     pub most_expansion: u32,
 }

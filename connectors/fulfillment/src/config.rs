@@ -116,6 +116,7 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=1000),
         help_heading = "Requests"
     )]
+    #[schemars(range(min = 1, max = 1000))]
     pub page_size: u32,
 
     /// Longest time that a call of the platform or the vendor takes.

@@ -48,6 +48,7 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=10_000),
         help_heading = "Data source"
     )]
+    #[schemars(range(min = 1, max = 10_000))]
     pub page_size: u32,
 
     /// Most requests to the server, such as `50/s`, by all connectors of this machine and user
