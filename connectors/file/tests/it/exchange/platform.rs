@@ -153,44 +153,64 @@ async fn a_platform_that_is_not_there_ends_in_60() {
     );
 }
 
-/// A run that is killed leaves what was there, and the next one begins with the first row.
-#[tokio::test]
-async fn a_killed_run_leaves_nothing_half() {
-    let (folder, target) = (TestFolder::new(), TestFolder::new());
-    folder.write("input.jsonl", &numbered(2500));
-    target.write("export.jsonl", "before\n");
-    let emulator = Emulator::of(folder.path()).await;
-    let proxy = HttpProxy::start(emulator.address()).await;
-    let export = beside("export", proxy.address()).args(&["--to-directory", &text(target.path())]);
-    // A ping, two counts of what was written, to the start, a count, a batch; the next never comes.
-    proxy.on(At::Nth(7), Deed::Hold);
-    let running = export.start();
-    proxy.held().await;
-    running.kill().await;
-    assert_eq!(read(&target, "export.jsonl"), "before\n");
-    proxy.clear();
-    drop(export.run().await.with_code(0));
-    assert_eq!(read(&target, "export.jsonl"), numbered(2500));
-    assert_eq!(super::names(&target), ["export.jsonl"]);
+/// An export that waits for its second batch.
+struct Held {
+    target: TestFolder,
+    proxy: HttpProxy,
+    export: Program,
+    running: Running,
+    _folder: TestFolder,
+    _emulator: Emulator,
 }
 
-/// A run that is asked to stop ends soon and says so; nothing is half, and nothing is lost.
-#[tokio::test]
-async fn a_run_that_is_stopped_leaves_nothing_half() {
-    let (folder, target) = (TestFolder::new(), TestFolder::new());
-    folder.write("input.jsonl", &numbered(2500));
-    target.write("export.jsonl", "before\n");
-    let emulator = Emulator::of(folder.path()).await;
-    let proxy = HttpProxy::start(emulator.address()).await;
-    let export = beside("export", proxy.address()).args(&["--to-directory", &text(target.path())]);
-    proxy.on(At::Nth(7), Deed::Hold);
-    let running = export.start();
-    proxy.held().await;
-    running.signal(Signal::Term).await;
-    drop(running.ended().await.with_code(10).saying("stopped"));
-    assert_eq!(super::names(&target), ["export.jsonl"]);
-    assert_eq!(read(&target, "export.jsonl"), "before\n");
+impl Held {
+    async fn start() -> Self {
+        let (folder, target) = (TestFolder::new(), TestFolder::new());
+        folder.write("input.jsonl", &numbered(2500));
+        target.write("export.jsonl", "before\n");
+        let emulator = Emulator::of(folder.path()).await;
+        let proxy = HttpProxy::start(emulator.address()).await;
+        let export =
+            beside("export", proxy.address()).args(&["--to-directory", &text(target.path())]);
+        // A ping, two counts of what was written, to the start, a count, a batch; the next never
+        // comes.
+        proxy.on(At::Nth(7), Deed::Hold);
+        let running = export.start();
+        proxy.held().await;
+        Self {
+            target,
+            proxy,
+            export,
+            running,
+            _folder: folder,
+            _emulator: emulator,
+        }
+    }
+}
+
+/// Nothing is half, and the next run begins with the first row.
+async fn begins_anew(target: &TestFolder, proxy: &HttpProxy, export: &Program) {
+    assert_eq!(read(target, "export.jsonl"), "before\n");
     proxy.clear();
     drop(export.run().await.with_code(0));
-    assert_eq!(read(&target, "export.jsonl"), numbered(2500));
+    assert_eq!(read(target, "export.jsonl"), numbered(2500));
+    assert_eq!(super::names(target), ["export.jsonl"]);
+}
+
+/// A run that is killed leaves what was there.
+#[tokio::test]
+async fn a_killed_run_leaves_nothing_half() {
+    let held = Held::start().await;
+    held.running.kill().await;
+    begins_anew(&held.target, &held.proxy, &held.export).await;
+}
+
+/// A run that is asked to stop ends soon, says so, and takes its partial file away.
+#[tokio::test]
+async fn a_run_that_is_stopped_leaves_nothing_half() {
+    let held = Held::start().await;
+    held.running.signal(Signal::Term).await;
+    drop(held.running.ended().await.with_code(10).saying("stopped"));
+    assert_eq!(super::names(&held.target), ["export.jsonl"]);
+    begins_anew(&held.target, &held.proxy, &held.export).await;
 }
