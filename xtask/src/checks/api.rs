@@ -1,4 +1,4 @@
-//! The service, and a connector that serves, against their own OpenAPI documents: schemathesis
+//! The service, and connectors that serve, against their own OpenAPI documents: schemathesis
 //! makes calls from them, right and wrong ones, and every answer must be one that the document has.
 
 use std::io::{BufRead as _, BufReader, Read};
@@ -18,6 +18,10 @@ use crate::queries;
 /// The programs that are checked.
 const SERVICE: &str = "car-service";
 const CONNECTOR: &str = "file-connector";
+const WITH_SAGAS: &str = "fulfillment-connector";
+
+/// What the one with sagas works for.
+const PLATFORM: &str = "fulfillment-server";
 
 /// The key of the connector that serves.
 const KEY: &str = "0123456789";
@@ -76,7 +80,7 @@ impl Drop for Server {
     }
 }
 
-/// Checks the answers of both.
+/// Checks the answers of all.
 ///
 /// # Errors
 ///
@@ -115,18 +119,12 @@ pub(super) fn api(place: &Place) -> Result<Outcome> {
     let root = base.trim_end_matches("/api/car");
     let mut offered = queries::offered(&get(&format!("{root}/metrics"), BASIC)?);
 
-    let mut command = place.command(binary(CONNECTOR)?);
-    command
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "text"])
-        .arg("--tasks")
-        .arg(folder.path().join("tasks.db"))
-        .env("CONNECTOR_API_KEY", KEY)
-        .env("CAR_SERVICE_URL", &service)
-        .env("CAR_SERVICE_KEY", "key")
-        .env("CAR_SERVICE_PASSWORD", "password")
-        .stderr(Stdio::piped());
-    let talk = |child: &mut Child| Some(Box::new(child.stderr.take()?) as _);
-    let (_connector, base) = Server::start(command, talk, "listening on ")?;
+    let at = Connector {
+        place,
+        folder: folder.path(),
+        service: &service,
+    };
+    let (_connector, base) = at.serve(&binary(CONNECTOR)?, &[])?;
     let bearer = format!("Bearer {KEY}");
     // The document's example, so that not all calls are about what is not there.
     let settings = format!("{{\"directory\": {:?}}}", folder.path());
@@ -141,7 +139,79 @@ pub(super) fn api(place: &Place) -> Result<Outcome> {
         missing.is_empty(),
         "alerts or dashboards ask for {missing:?}, which neither {SERVICE} nor {CONNECTOR} has"
     );
+
+    let platform = place.command(binary(PLATFORM)?);
+    sagas(&at, platform, &binary(WITH_SAGAS)?)?;
     Ok(Outcome::Passed)
+}
+
+/// What connectors that serve have in common.
+struct Connector<'a> {
+    place: &'a Place,
+    folder: &'a Path,
+    service: &'a str,
+}
+
+impl Connector<'_> {
+    /// Has a connector serve; returns its address.
+    fn serve(&self, program: &Path, settings: &[(&str, String)]) -> Result<(Server, String)> {
+        let tasks = program.with_extension("db");
+        let tasks = tasks.file_name().context("a program without a name")?;
+        let mut command = self.place.command(program);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "text"])
+            .arg("--tasks")
+            .arg(self.folder.join(tasks))
+            .env("CONNECTOR_API_KEY", KEY)
+            .env("CAR_SERVICE_URL", self.service)
+            .env("CAR_SERVICE_KEY", "key")
+            .env("CAR_SERVICE_PASSWORD", "password")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
+            .stderr(Stdio::piped());
+        let talk = |child: &mut Child| Some(Box::new(child.stderr.take()?) as _);
+        Server::start(command, talk, "listening on ")
+    }
+}
+
+/// Checks the answers about sagas, of which there is one.
+fn sagas(at: &Connector<'_>, mut platform: Command, program: &Path) -> Result<()> {
+    platform
+        .args(["--listen", "127.0.0.1:0"])
+        .env("FULFILLMENT_SERVER_KEY", "ApiKey SU-1")
+        .env("FULFILLMENT_SERVER_TOKEN", KEY)
+        .stdout(Stdio::piped());
+    let stdout = |child: &mut Child| Some(Box::new(child.stdout.take()?) as _);
+    // Its address is all that it says.
+    let (_platform, platform) = Server::start(platform, stdout, "")?;
+    let order = r#"{"type": "purchase", "asset": {"id": "AS-1", "product": {"id": "PRD-1"},
+        "params": [{"id": "email", "value": "ada@example.org"}]}}"#;
+    let requests = format!("{platform}/public/v1/requests");
+    post(&requests, "ApiKey SU-1", order).context("nothing can be ordered")?;
+    let log = at.folder.join("sagas.db").display().to_string();
+    let settings = [
+        ("CONFIGURATION_AUTH_URL", format!("{platform}/public/v1")),
+        ("CONFIGURATION_AUTH_KEY", "ApiKey SU-1".to_owned()),
+        (
+            "CONFIGURATION_PARAMETER_VENDOR_URL",
+            format!("{platform}/vendor/v1"),
+        ),
+        ("CONFIGURATION_AUTH_VENDOR_TOKEN", KEY.to_owned()),
+        ("CONFIGURATION_PARAMETER_SAGA_LOG", log),
+    ];
+    let mut fulfill = at.place.command(program);
+    fulfill.arg("fulfill");
+    fulfill.envs(settings.iter().map(|(name, value)| (name, value)));
+    let said = output(&mut fulfill, LIMIT).context("nothing can be fulfilled")?;
+    ensure!(said.contains("approved 1,"), "{program:?} said {said}");
+    let (_connector, base) = at.serve(program, &settings)?;
+    let document = format!("{base}/openapi.json");
+    calls(
+        at.place,
+        at.folder,
+        &document,
+        &base,
+        &format!("Bearer {KEY}"),
+    )
 }
 
 /// Makes calls from a document.

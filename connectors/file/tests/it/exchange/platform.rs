@@ -1,7 +1,9 @@
 //! Every mode beside a platform, over HTTP.
 
 use car_core::exchange::{LogLevel, OutputType};
-use car_testkit::{At, Deed, Emulator, EmulatorOptions, HttpProxy, Program, Signal, TestFolder};
+use car_testkit::{
+    At, Deed, Emulator, EmulatorOptions, HttpProxy, Program, Running, Signal, TestFolder,
+};
 
 use super::{numbered, read, text};
 use crate::support::program;
